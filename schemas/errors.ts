@@ -1,0 +1,158 @@
+/**
+ * Every error that a caller can get, in one table. Documentation, types and the wire all come from here.
+ *
+ * This file imports nothing, so that the command line can load it without the schema library.
+ */
+
+export interface ErrorEntry {
+  /** JSON-RPC error code, fixed for ever. */
+  readonly code: number;
+  /** When it happens, in one sentence. */
+  readonly when: string;
+  /** What `data` holds beside `name`. */
+  readonly data: string;
+}
+
+export const errorTable = {
+  ParseError: {
+    code: -32700,
+    when: 'The body is not UTF-8 JSON, or is nested deeper than 64 levels.',
+    data: '',
+  },
+  InvalidRequest: {
+    code: -32600,
+    when: 'The JSON is not a JSON-RPC 2.0 request, or its `id` cannot be a task ID.',
+    data: '',
+  },
+  MethodNotFound: { code: -32601, when: 'The host serves no such verb.', data: '`method`' },
+  InvalidParams: {
+    code: -32602,
+    when: 'A parameter is missing, unknown, or of the wrong type or range.',
+    data: '`errors`: a list of `{path, message}`, `path` being a JSON pointer into `params`',
+  },
+  InternalError: {
+    code: -32603,
+    when: 'The daemon made a mistake; its log has the details.',
+    data: '`taskId`',
+  },
+  TaskIdInUse: {
+    code: -32001,
+    when: 'A task with this ID is queued or running on the host.',
+    data: '`task`: the Task that holds the ID',
+  },
+  TaskNotFound: {
+    code: -32002,
+    when: 'The host knows no task with this ID: it never had one, forgot it, or was restarted.',
+    data: '`taskId`, `bootId`',
+  },
+  Overloaded: {
+    code: -32003,
+    when: 'As many tasks as the host allows are queued or running.',
+    data: '`limit`, `retryAfter` (ms)',
+  },
+  TaskEnded: { code: -32004, when: 'The task to be cancelled has ended already.', data: '`task`' },
+  NotAllowed: {
+    code: -32005,
+    when: "The caller's access level is lower than the verb needs.",
+    data: '`user`, `method`',
+  },
+  RequestTooLarge: { code: -32006, when: 'The body is over the limit.', data: '`limit`, `size` (bytes)' },
+  NotCancellable: {
+    code: -32007,
+    when: 'The task has begun, and its verb cannot be stopped.',
+    data: '`method`',
+  },
+  Cancelled: { code: -32008, when: 'The task was cancelled before it answered.', data: '`taskId`' },
+  DomainNotFound: { code: 1001, when: 'The host has no such storage domain connected.', data: '`domainId`' },
+  DomainExists: {
+    code: 1002,
+    when: 'The storage domain exists already, or is connected from another path.',
+    data: '`domainId`, `path`',
+  },
+  DomainUnavailable: {
+    code: 1003,
+    when: 'The storage domain cannot be read or written: missing, damaged, foreign, or failing.',
+    data: '`domainId`',
+  },
+  ImageNotFound: {
+    code: 1004,
+    when: 'The storage domain holds no such image.',
+    data: '`domainId`, `imageId`',
+  },
+  ImageExists: { code: 1005, when: 'The image to be made exists already.', data: '`domainId`, `imageId`' },
+  ImageBusy: {
+    code: 1006,
+    when: 'Somebody is using the image in a way that excludes this.',
+    data: '`domainId`, `imageId`, `holder`: `{hostId, bootId, taskId}`',
+  },
+  ImageNotReady: {
+    code: 1007,
+    when: 'The image is not `ok`, so it cannot be read from.',
+    data: '`domainId`, `imageId`, `status`',
+  },
+  NoSpace: {
+    code: 1008,
+    when: 'The file system has too little space.',
+    data: '`domainId`, `imageId`, `needed` and `available` (bytes) where known',
+  },
+  InvalidImage: {
+    code: 1009,
+    when: 'The file is not an image that can be taken in.',
+    data: '`domainId`, `imageId`, `reason`',
+  },
+  CopyFailed: {
+    code: 1010,
+    when: 'Reading or writing failed during a copy; the target is `interrupted`.',
+    data: '`domainId`, `imageId`, `errno`',
+  },
+  InvalidPath: {
+    code: 1011,
+    when: "The path is outside the host's storage roots, or not of the kind that is needed.",
+    data: '`path`',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorName = keyof typeof errorTable;
+
+const nameByCode = new Map<number, ErrorName>(
+  Object.entries(errorTable).map(([name, entry]) => [entry.code, name as ErrorName]),
+);
+
+/** The name that belongs to a code, or undefined for a code that this version does not know. */
+export function errorNameOf(code: number): ErrorName | undefined {
+  return nameByCode.get(code);
+}
+
+/** A failure that is told to the caller as it stands: `message` and `data` go over the wire. */
+export class HostbusError extends Error {
+  override readonly name: ErrorName;
+  readonly code: number;
+  /** What the wire carries beside `name`. */
+  readonly data: Readonly<Record<string, unknown>>;
+
+  /**
+   * @param name - a name of {@link errorTable}
+   * @param message - what is wrong and, where there is one, the way out
+   * @param data - the fields that the table names; plain JSON
+   * @param options - `cause` is logged, never sent
+   */
+  constructor(name: ErrorName, message: string, data: Record<string, unknown> = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.name = name;
+    this.code = errorTable[name].code;
+    this.data = data;
+  }
+
+  /** From a JSON-RPC error object; one that a later version of the protocol added keeps its own name and code. */
+  static fromWire(error: { code: number; message: string; data?: unknown }): HostbusError {
+    const { name: told, ...data } = { ...(error.data as Record<string, unknown> | undefined) };
+    const name = errorNameOf(error.code) ?? (typeof told === 'string' ? told : 'UnknownError');
+    const made = new HostbusError('InternalError', error.message, data);
+    return Object.assign(made, { name, code: error.code });
+  }
+
+  /** The JSON-RPC error object: `{code, message, data: {name, …}}`. */
+  toJSON(): { code: number; message: string; data: { name: ErrorName; [key: string]: unknown } } {
+    return { code: this.code, message: this.message, data: { ...this.data, name: this.name } };
+  }
+}
