@@ -1,0 +1,101 @@
+/** What a private broker will be: its installation, ports, names and files, chosen before it starts. */
+import { randomBytes, randomInt } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrokerPlan, type BrokerTls, writeBrokerFiles } from './private-broker-files.ts';
+import { linkMinimalHome } from './private-broker-home.ts';
+
+export type PrivateBrokerOptions = {
+  /** As RabbitMQ exports them (exchanges, users, permissions …); loaded at the first start. */
+  definitions?: Record<string, unknown>;
+  /** More lines for rabbitmq.conf; they win over the launcher's own. */
+  config?: string;
+  /** Adds a TLS listener on a port of its own. */
+  tls?: BrokerTls;
+  /** Where its directory is made. Default: the system's directory for temporary files. */
+  parentDir?: string;
+  /** How long one start may take, in ms. Default 60,000. */
+  startTimeoutMs?: number;
+};
+
+const BIN_DIRS = ['/usr/lib/rabbitmq/bin', '/opt/rabbitmq/sbin', '/usr/local/lib/rabbitmq/sbin'];
+
+/** Throws, with the command that helps, when RabbitMQ is not installed. */
+function findBinDir(): string {
+  // Not found through PATH: Debian's /usr/sbin/rabbitmq-server is a wrapper that changes the user.
+  const found = BIN_DIRS.find((dir) => existsSync(join(dir, 'rabbitmq-server')));
+  if (found) return found;
+  throw new Error(
+    `RabbitMQ is not installed (looked in ${BIN_DIRS.join(', ')}). Install it with:\n` +
+      '  sudo apt-get install --no-install-recommends rabbitmq-server\n' +
+      'or let `.ci/setup demo` do it.',
+  );
+}
+
+/**
+ * Chooses ports and names and writes the node's files. `minimal` asks for a cut-down installation where one can be made.
+ * Throws when RabbitMQ is not installed.
+ */
+export async function planBroker(options: PrivateBrokerOptions, minimal: boolean): Promise<BrokerPlan> {
+  const binDir = findBinDir();
+  const [amqpPort, distribution, tlsPort] = await freePorts();
+  const plan: BrokerPlan = {
+    dir: mkdtempSync(join(options.parentDir ?? tmpdir(), 'private-broker-')),
+    binDir,
+    nodeName: `rabbit-${randomBytes(4).toString('hex')}@localhost`,
+    user: 'launcher',
+    password: randomBytes(18).toString('base64url'),
+    ports: { amqp: amqpPort, distribution, ...(options.tls ? { tls: tlsPort } : {}) },
+    config: options.config ?? '',
+    definitions: options.definitions ?? {},
+    ...(options.tls ? { tls: options.tls } : {}),
+  };
+  try {
+    writeBrokerFiles(plan);
+    const homeDir = join(plan.dir, 'home');
+    return minimal && linkMinimalHome(binDir, homeDir) ? { ...plan, homeDir } : plan;
+  } catch (error) {
+    await rm(plan.dir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/**
+ * Three ports on which nobody listens now. Not the system's choice (port 0): that lies in the range of outgoing connections,
+ * one of which could take the port while the node is down; a client that keeps trying to reconnect could even
+ * reach itself.
+ */
+async function freePorts(): Promise<[number, number, number]> {
+  return [await freePort(), await freePort(), await freePort()];
+}
+
+const LOWEST_PORT = 10_000;
+
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(LOWEST_PORT, firstOutgoingPort());
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+}
+
+/** The lower end of the range from which Linux takes ports for outgoing connections. */
+function firstOutgoingPort(): number {
+  const usual = 32_768;
+  try {
+    const range = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8');
+    const first = Number(range.trim().split(/\s+/)[0]);
+    return first > LOWEST_PORT + 1_000 ? first : usual;
+  } catch {
+    return usual;
+  }
+}
