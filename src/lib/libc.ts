@@ -1,0 +1,168 @@
+/**
+ * System calls that Node.js does not offer, on Linux, by way of the C library. All run on the thread pool (one thread
+ * each, while they last) and never block the event loop; each costs about 30 µs, so use them on large pieces.
+ */
+import { getSystemErrorName } from 'node:util';
+import koffi from 'koffi';
+
+const library = koffi.load('libc.so.6');
+koffi.struct('file_clone_range', {
+  src_fd: 'int64_t',
+  src_offset: 'uint64_t',
+  src_length: 'uint64_t',
+  dest_offset: 'uint64_t',
+});
+
+const functions = {
+  lseek: library.func('int64_t lseek(int fd, int64_t offset, int whence)'),
+  copyFileRange: library.func(
+    'int64_t copy_file_range(int in, _In_ int64_t *inOffset, int out, _In_ int64_t *outOffset, size_t length, unsigned int flags)',
+  ),
+  syncFileRange: library.func(
+    'int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)',
+  ),
+  fallocate: library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
+  // Variadic in C; koffi cannot call those asynchronously, and Linux passes these arguments alike on x86-64 and arm64.
+  ioctl: library.func('int ioctl(int fd, unsigned long request, _In_ file_clone_range *range)'),
+} as const;
+
+const seekData = 3;
+const seekHole = 4;
+// _IOW(0x94, 13, struct file_clone_range)
+const ficloneRange = 0x4020940d;
+const punchHoleKeepingSize = 3;
+const syncWaitBefore = 1;
+const syncWrite = 2;
+const syncWaitAfter = 4;
+
+/** A system call that failed; shaped like the errors of Node's own file functions. */
+export class SystemCallError extends Error {
+  override readonly name = 'SystemCallError';
+  /** Such as `ENOSPC`. */
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+
+  constructor(syscall: string, errno: number) {
+    const code = getSystemErrorName(-errno);
+    super(`${code}: ${syscall} failed`);
+    this.code = code;
+    this.errno = errno;
+    this.syscall = syscall;
+  }
+}
+
+/**
+ * The next stretch of data at or after an offset.
+ *
+ * @returns its begin and end (exclusive), bytes; undefined when only holes follow
+ * @throws {SystemCallError} EINVAL where the file system cannot tell data from holes
+ */
+export async function nextData(
+  fd: number,
+  offset: number,
+): Promise<{ begin: number; end: number } | undefined> {
+  try {
+    const begin = await call('lseek', functions.lseek, fd, offset, seekData);
+    const end = await call('lseek', functions.lseek, fd, begin, seekHole);
+    return { begin, end };
+  } catch (error) {
+    // "Nothing but a hole until the end", or the end itself.
+    if (error instanceof SystemCallError && error.code === 'ENXIO') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Lets the kernel copy a piece from one file to another, at the same offset in both.
+ *
+ * @returns bytes copied, which may be fewer than asked for; 0 at the source's end
+ * @throws {SystemCallError} EXDEV, EINVAL, ENOSYS, ENOTSUP where the kernel cannot, between these two files
+ */
+export async function copyFileRange(
+  sourceFd: number,
+  targetFd: number,
+  offset: number,
+  lengthBytes: number,
+): Promise<number> {
+  return call(
+    'copy_file_range',
+    functions.copyFileRange,
+    sourceFd,
+    [offset],
+    targetFd,
+    [offset],
+    lengthBytes,
+    0,
+  );
+}
+
+/**
+ * Lets the target share the source's blocks, at the same offset in both.
+ *
+ * @param lengthBytes - 0: to the source's end
+ * @throws {SystemCallError} ENOTSUP (as Node names EOPNOTSUPP), ENOTTY, EXDEV, EINVAL where the file system cannot
+ */
+export async function cloneFileRange(
+  sourceFd: number,
+  targetFd: number,
+  offset: number,
+  lengthBytes: number,
+): Promise<void> {
+  const range = { src_fd: sourceFd, src_offset: offset, src_length: lengthBytes, dest_offset: offset };
+  await call('ioctl', functions.ioctl, targetFd, ficloneRange, range);
+}
+
+/** Starts writing dirty pages of a piece to the disk; does not wait for them. No durability by itself. */
+export async function startWriteBack(fd: number, offset: number, lengthBytes: number): Promise<void> {
+  await call('sync_file_range', functions.syncFileRange, fd, offset, lengthBytes, syncWrite);
+}
+
+/** Waits until a piece's pages are written, so that there is a bound on dirty memory. No durability by itself. */
+export async function finishWriteBack(fd: number, offset: number, lengthBytes: number): Promise<void> {
+  const flags = syncWaitBefore | syncWrite | syncWaitAfter;
+  await call('sync_file_range', functions.syncFileRange, fd, offset, lengthBytes, flags);
+}
+
+/**
+ * Reserves blocks for a file and makes it at least this long.
+ *
+ * @throws {SystemCallError} ENOSPC; ENOTSUP where the file system cannot
+ */
+export async function allocate(fd: number, lengthBytes: number): Promise<void> {
+  await call('fallocate', functions.fallocate, fd, 0, 0, lengthBytes);
+}
+
+/**
+ * Makes a hole: the stretch reads as zeroes and occupies nothing. The file keeps its length.
+ *
+ * @throws {SystemCallError} ENOTSUP (as Node names EOPNOTSUPP) where the file system has no holes
+ */
+export async function punchHole(fd: number, offset: number, lengthBytes: number): Promise<void> {
+  await call('fallocate', functions.fallocate, fd, punchHoleKeepingSize, offset, lengthBytes);
+}
+
+type Argument = number | readonly number[] | Readonly<Record<string, number>>;
+interface AsyncFunction {
+  async(...args: unknown[]): void;
+}
+
+// A call that a signal interrupted has done nothing, and is made again.
+async function call(name: string, fn: AsyncFunction, ...args: Argument[]): Promise<number> {
+  for (;;) {
+    const { result, errno } = await callOnce(fn, args);
+    if (result >= 0) return result;
+    if (errno !== koffi.os.errno.EINTR) throw new SystemCallError(name, errno);
+  }
+}
+
+function callOnce(fn: AsyncFunction, args: readonly Argument[]): Promise<{ result: number; errno: number }> {
+  return new Promise((resolve, reject) => {
+    fn.async(...args, (error: unknown, result: number | bigint) => {
+      // errno belongs to the call only inside this callback.
+      const errno = koffi.errno();
+      if (error) reject(error);
+      else resolve({ result: Number(result), errno });
+    });
+  });
+}

@@ -1,0 +1,133 @@
+/** `checkImage`: whether an image is whole, and the same as another one. Changes nothing. */
+import type { FileHandle } from 'node:fs/promises';
+import { HostbusError } from '../../schemas/errors.ts';
+import type * as image from '../../schemas/image.ts';
+import { checkQcow2, compareFiles } from '../programs/qemu-img-work.ts';
+import { ProgramFailed } from '../programs/run.ts';
+import type { Implementation, TaskContext } from '../tasks/task-context.ts';
+import { imageFileDefects, inFewWords, isImagesFault } from './check-image-file.ts';
+import type { StorageContext } from './context.ts';
+import type { ConnectedDomain } from './domain-table.ts';
+import { programRefusal } from './empty-data.ts';
+import { domainUnavailable, inDomain } from './failures.ts';
+import { imageKey } from './image-claims.ts';
+import { openData, readImage } from './image-reader.ts';
+import { busyWith } from './image-verbs.ts';
+
+export interface CheckVerbs {
+  checkImage: Implementation<typeof image.checkImage>;
+}
+
+interface CheckResult {
+  ok: boolean;
+  errors: string[];
+}
+
+type Task = TaskContext<CheckResult>;
+
+export function checkVerbs(context: StorageContext): CheckVerbs {
+  return {
+    checkImage: async ({ domainId, imageId, compareWith }, task) => {
+      const errors = await reading(context, { domainId, imageId }, task, async (a) => {
+        if (compareWith === undefined) return checkFile(a, task);
+        return reading(context, compareWith, task, (b) => checkAndCompare(a, b, task));
+      });
+      return { ok: errors.length === 0, errors };
+    },
+  };
+}
+
+/** An image that is open for reading, and that nobody deletes meanwhile. */
+interface OpenedImage {
+  file: FileHandle;
+  status: image.ImageStatus;
+}
+
+/** @throws {HostbusError} ImageNotReady, ImageBusy, ImageNotFound, DomainNotFound, DomainUnavailable */
+async function reading<T>(
+  context: StorageContext,
+  ref: image.ImageRef,
+  task: Task,
+  work: (image: OpenedImage) => Promise<T>,
+): Promise<T> {
+  return context.domains.use(ref.domainId, task.taskId, async (domain) => {
+    const claim = context.claims.claim(imageKey(ref), 'read', task.taskId);
+    if ('blockedBy' in claim) {
+      const { status } = await readImage(context, domain, ref.imageId);
+      throw status.status === 'ok' ? busyWith(context, ref, claim.blockedBy) : notReady(status);
+    }
+    try {
+      const { file, status } = await opened(context, domain, ref);
+      try {
+        return await inDomain(ref, () => work({ file, status }));
+      } finally {
+        await file.close();
+      }
+    } finally {
+      claim.release();
+    }
+  });
+}
+
+async function opened(
+  context: StorageContext,
+  domain: ConnectedDomain,
+  ref: image.ImageRef,
+): Promise<OpenedImage> {
+  const { status, volume } = await readImage(context, domain, ref.imageId);
+  if (status.status !== 'ok' || volume === undefined) throw notReady(status);
+  return { file: await inDomain(ref, () => openData(volume.paths.data)), status };
+}
+
+function notReady({ domainId, imageId, status }: image.ImageStatus): HostbusError {
+  const message = `Image ${imageId} is ${status}, so it cannot be checked`;
+  return new HostbusError('ImageNotReady', message, { domainId, imageId, status });
+}
+
+async function checkFile({ file, status }: OpenedImage, task: Task): Promise<string[]> {
+  task.phase('checking');
+  const defects = await imageFileDefects(file, status, task);
+  // One that builds on another file is not gone into: that file might be anywhere.
+  if (defects.length > 0 || status.format === 'raw') return defects;
+  return answered(task, status, () => checkQcow2(file.fd, task));
+}
+
+async function checkAndCompare(a: OpenedImage, b: OpenedImage, task: Task): Promise<string[]> {
+  const own = await checkFile(a, task);
+  const others = await checkFile(b, task);
+  const errors = [...own, ...others.map((error) => `image ${b.status.imageId}: ${error}`)];
+  if (errors.length > 0) return errors;
+  const difference = await differenceOf(a, b, task);
+  return difference === undefined ? [] : [`compared with image ${b.status.imageId}: ${difference}`];
+}
+
+async function differenceOf(a: OpenedImage, b: OpenedImage, task: Task): Promise<string | undefined> {
+  if (a.status.capacity !== b.status.capacity) {
+    return `its capacity is ${a.status.capacity} bytes, that of the other ${b.status.capacity}`;
+  }
+  task.phase('comparing');
+  const totalBytes = a.status.capacity;
+  return answered(task, a.status, () =>
+    compareFiles(
+      { fd: a.file.fd, format: a.status.format },
+      { fd: b.file.fd, format: b.status.format },
+      {
+        log: task.log,
+        signal: task.signal,
+        onPercent: (percent) => task.progress(Math.floor((totalBytes * percent) / 100), totalBytes, 'bytes'),
+      },
+    ),
+  );
+}
+
+/** Runs a program that ends with an answer, or not: then the storage, or the host, is to blame. */
+async function answered<T>(task: Task, { domainId }: image.ImageStatus, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    task.signal.throwIfAborted();
+    if (!(error instanceof ProgramFailed)) throw error;
+    if (!isImagesFault(error)) throw programRefusal(error);
+    throw domainUnavailable(domainId, inFewWords(error), error);
+  }
+}

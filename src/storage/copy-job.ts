@@ -1,0 +1,280 @@
+/** One copy, from the target's creation to its completion, in the order of writes that holds at every crash. */
+import type { FileHandle } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import type { ImageFormat, ImageRef, ImageStatus } from '../../schemas/image.ts';
+import { errnoCode } from '../lib/atomic-file.ts';
+import type { TaskContext } from '../tasks/task-context.ts';
+import type { StorageContext } from './context.ts';
+import { ConvertRun } from './convert-run.ts';
+import { CopyRun } from './copy-data.ts';
+import { complete, interrupt, tellCompletion, writeRecord } from './copy-end.ts';
+import { asCopyError, copyFailed } from './copy-errors.ts';
+import { measureData } from './copy-progress.ts';
+import { type CopyRecord, type CopySource, durableBytes, type SourceMark } from './copy-record.ts';
+import { SourceTooShort } from './data-mover.ts';
+import type { ConnectedDomain } from './domain-table.ts';
+import { makeEmptyData } from './empty-data.ts';
+import { inDomain } from './failures.ts';
+import { HolderKeeper, type HolderRecord } from './holder.ts';
+import { type MadeImage, makeImage, newVolumeMetadata } from './image-creation.ts';
+import { openData, readImage } from './image-reader.ts';
+import { emitImage } from './image-verbs.ts';
+import { type VolumePaths, volumePaths } from './layout.ts';
+import type { Held } from './take-over.ts';
+import { removeVolume } from './tidying.ts';
+
+export interface CopyAnswer {
+  image: ImageStatus;
+  taskId: string;
+}
+
+export interface CopyPlan {
+  task: TaskContext<CopyAnswer>;
+  domain: ConnectedDomain;
+  target: ImageRef;
+  source: { file: FileHandle; sizeBytes: number; named: CopySource; mark: SourceMark };
+  /** Size of the target's file; at least the source's, unless it is converted. */
+  targetSizeBytes: number;
+  /** Converted by qemu-img, instead of copied as it is. */
+  convert?: NonNullable<CopyRecord['convert']>;
+  format: ImageFormat;
+  capacityBytes: number;
+}
+
+/** What a copy that is under way consists of. */
+export interface Job {
+  context: StorageContext;
+  plan: CopyPlan;
+  log: Logger;
+  made: MadeImage;
+  record: CopyRecord;
+  keeper: HolderKeeper;
+  run: DataRun;
+  /** The image is complete; nothing is to be recorded or given up any more. */
+  complete: boolean;
+  /** Data of the volume that this one replaces, while it is being moved. */
+  earlier: FileHandle | undefined;
+  /** The data file is not fresh. */
+  targetUsed?: boolean;
+}
+
+type DataRun = Pick<CopyRun, 'run' | 'flush'> & { readonly method: string };
+
+/**
+ * Makes the target, answers, copies, and completes it. The caller has claimed source and target, and made the checks.
+ *
+ * @throws {HostbusError} what the verb declares; the reason of the task's signal. Once the call is answered the target stays,
+ *   `interrupted`
+ */
+export async function runCopyJob(context: StorageContext, plan: CopyPlan): Promise<CopyAnswer> {
+  return drive(await inDomain(plan.target, () => begin(context, plan)));
+}
+
+/**
+ * Goes on with a copy that the caller holds now: answers, copies what is missing, and completes it.
+ *
+ * @throws as {@link runCopyJob}
+ */
+export async function continueCopyJob(
+  context: StorageContext,
+  plan: CopyPlan,
+  held: Held,
+): Promise<CopyAnswer> {
+  return drive(await inDomain(plan.target, () => resume(context, plan, held)));
+}
+
+async function drive(job: Job): Promise<CopyAnswer> {
+  const { plan } = job;
+  try {
+    await inDomain(plan.target, () => tellAndAnswer(job));
+    await transfer(job);
+    await inDomain(plan.target, () => complete(job));
+  } catch (error) {
+    throw await interrupt(job, error);
+  } finally {
+    await job.keeper.stop();
+    await closeFiles(job);
+  }
+  return inDomain(plan.target, () => tellCompletion(job));
+}
+
+async function begin(context: StorageContext, plan: CopyPlan): Promise<Job> {
+  const { task, target, source } = plan;
+  const { hostId, bootId } = context.options;
+  const measure = await measureData(source.file.fd, source.sizeBytes);
+  const record: CopyRecord = {
+    version: 1,
+    source: source.named,
+    ...(plan.convert === undefined ? {} : { convert: plan.convert }),
+    mark: source.mark,
+    heldBy: { hostId, bootId, taskId: task.taskId },
+    sourceSize: source.sizeBytes,
+    offset: 0,
+    done: 0,
+    total: measure.totalBytes,
+    countedTo: measure.countedTo,
+    generation: 1,
+    updatedAt: new Date().toISOString(),
+  };
+  const holder = { hostId, bootId, taskId: task.taskId, generation: 1, counter: 0 };
+  const { format, capacityBytes } = plan;
+  const metadata = newVolumeMetadata(target, { format, capacityBytes, allocation: 'sparse', legal: false });
+  task.signal.throwIfAborted();
+  const made = await makeImage(context, plan.domain, {
+    imageId: target.imageId,
+    metadata,
+    makeData: (path) =>
+      // Whatever the format, the file is copied as it is, or made by qemu-img: in an empty file of the right size.
+      makeEmptyData(
+        path,
+        target,
+        { format: 'raw', capacityBytes: plan.targetSizeBytes, preallocated: false },
+        task.log,
+      ),
+    copy: { record, holder },
+    signal: task.signal,
+  });
+  const keeper = keeperOf(context, plan, made.paths, holder);
+  const job = { context, plan, log: task.log, made, record, keeper, complete: false, earlier: undefined };
+  return { ...job, run: dataRun(job) };
+}
+
+async function resume(context: StorageContext, plan: CopyPlan, held: Held): Promise<Job> {
+  const { made, record, holder } = held;
+  const keeper = keeperOf(context, plan, made.paths, holder);
+  const { log } = plan.task;
+  const earlier = record.earlier && (await openEarlier(made.directory, record.earlier, log));
+  if (earlier === undefined) delete record.earlier;
+  const job = { context, plan, log, made, record, keeper, complete: false, earlier, targetUsed: true };
+  return { ...job, run: dataRun(job) };
+}
+
+function keeperOf(
+  context: StorageContext,
+  { domain, target, task }: CopyPlan,
+  paths: VolumePaths,
+  holder: HolderRecord,
+): HolderKeeper {
+  const { holderRenewMs: renewMs, holderTermMs: termMs } = context.tuning;
+  const current = async () => (await readImage(context, domain, target.imageId)).holder;
+  return new HolderKeeper(paths, holder, { image: target, log: task.log, renewMs, termMs, current });
+}
+
+async function openEarlier(
+  directory: string,
+  { volumeId }: NonNullable<CopyRecord['earlier']>,
+  log: Logger,
+): Promise<FileHandle | undefined> {
+  try {
+    return await openData(volumePaths(directory, volumeId).data);
+  } catch (error) {
+    log.warn({ err: error, volumeId }, 'What was copied before the take-over is gone; copying it again');
+    return undefined;
+  }
+}
+
+async function closeFiles(job: Job): Promise<void> {
+  for (const file of [job.made.data, job.earlier]) {
+    await file?.close().catch((error: unknown) => job.log.warn({ err: error }, 'Closing failed'));
+  }
+}
+
+function dataRun(job: Omit<Job, 'run'>): DataRun {
+  const { context, plan, record, keeper } = job;
+  const files = { source: plan.source.file, target: job.made.data };
+  const signal = AbortSignal.any([plan.task.signal, keeper.signal]);
+  // What is moved from an earlier volume was done before.
+  const onProgress = (doneBytes: number) =>
+    plan.task.progress(Math.max(doneBytes, record.earlier?.done ?? 0), record.total, 'bytes');
+  if (record.convert !== undefined) {
+    const { total: totalBytes, convert } = record;
+    return new ConvertRun({ ...files, ...convert, totalBytes, log: job.log, signal, onProgress });
+  }
+  return new CopyRun({
+    ...files,
+    ...extentOf(job),
+    targetUsed: job.targetUsed ?? false,
+    countedTo: record.countedTo,
+    start: { offset: record.offset, doneBytes: record.done },
+    chunkBytes: context.tuning.chunkBytes,
+    checkpointMs: context.tuning.checkpointMs,
+    method: context.tuning.bestMethod,
+    signal,
+    onProgress,
+    onDurable: (position) => writeRecord(job, position),
+  });
+}
+
+// First what an earlier volume has, then what only the source has.
+function extentOf({ earlier, plan, record }: Omit<Job, 'run'>) {
+  return earlier !== undefined && record.earlier !== undefined
+    ? { source: earlier, sizeBytes: record.earlier.offset, totalBytes: record.earlier.done }
+    : { source: plan.source.file, sizeBytes: record.sourceSize, totalBytes: record.total };
+}
+
+/**
+ * Moves what an earlier volume of the image has. That is quicker than the source only where the file system shares blocks, but
+ * nothing that was on stable storage is given up. What cannot be read there is taken from the source.
+ */
+async function moveEarlier(job: Job): Promise<void> {
+  const { record, made, log } = job;
+  const { earlier } = record;
+  if (job.earlier === undefined || earlier === undefined) return;
+  job.plan.task.phase('moving');
+  try {
+    await job.run.run();
+    await job.run.flush();
+    await job.keeper.checkStillHeld();
+    await writeRecord(job, { offset: earlier.offset, doneBytes: earlier.done }, { moved: true });
+    await removeVolume(made.directory, earlier.volumeId);
+  } catch (error) {
+    if (!(error instanceof SourceTooShort) && !['EIO', 'ESTALE'].includes(errnoCode(error) ?? ''))
+      throw error;
+    log.warn({ err: error }, 'What was copied before the take-over cannot be read; copying it again');
+    await writeRecord(job, await job.run.flush(), { moved: true });
+  }
+  await job.earlier.close();
+  job.earlier = undefined;
+  job.run = dataRun(job);
+}
+
+async function tellAndAnswer(job: Job): Promise<void> {
+  const { plan, context } = job;
+  const { status } = await readImage(context, plan.domain, plan.target.imageId);
+  emitImage(context, status, plan.task);
+  plan.task.progress(durableBytes(job.record), job.record.total, 'bytes');
+  plan.task.answer({ image: status, taskId: plan.task.taskId });
+}
+
+async function transfer(job: Job): Promise<void> {
+  const { task, target } = job.plan;
+  const startedMs = performance.now();
+  try {
+    await moveEarlier(job);
+    task.phase('copying');
+    await job.run.run();
+    task.phase('flushing');
+    await job.run.flush();
+    await verifySizes(job);
+  } catch (error) {
+    throw asCopyError(error, target);
+  }
+  task.progress(job.record.total, job.record.total, 'bytes');
+  const durationMs = Math.round(performance.now() - startedMs);
+  job.log.info({ durationMs, bytes: job.record.total, method: job.run.method }, 'Data copied');
+}
+
+async function verifySizes(job: Job): Promise<void> {
+  const { source, targetSizeBytes } = job.plan;
+  const [from, to] = await Promise.all([source.file.stat(), job.made.data.stat()]);
+  if (from.size !== source.sizeBytes) {
+    throw copyFailed(
+      job.plan.target,
+      `the source changed its size from ${source.sizeBytes} to ${from.size} bytes`,
+    );
+  }
+  // How large a qcow2 file becomes is known to qemu-img alone.
+  if (job.record.convert?.to !== 'qcow2' && to.size !== targetSizeBytes) {
+    throw copyFailed(job.plan.target, `the target has ${to.size} bytes instead of ${targetSizeBytes}`);
+  }
+}

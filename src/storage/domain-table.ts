@@ -1,0 +1,189 @@
+/** The storage domains that this host has connected, or is configured to. In memory: a restarted host starts with none. */
+import type { Logger } from 'pino';
+import type { Domain } from '../../schemas/domain.ts';
+import { HostbusError } from '../../schemas/errors.ts';
+import type { StorageOptions, StorageTuning } from './context.ts';
+import { type DomainLook, lookAtDomain } from './domain-look.ts';
+import { defectOf, domainUnavailable } from './failures.ts';
+import { withTimeLimit } from './time-limit.ts';
+
+export type DomainState = Domain['status'];
+export type ContinueCopies = 'auto' | 'manual';
+
+export interface DomainEntry {
+  readonly domainId: string;
+  /** The directory that holds the domain's, as the caller or the configuration named it. */
+  readonly path: string;
+  /** `<path>/<domainId>` with symbolic links resolved; undefined while the domain is configured but has not been connected. */
+  readonly directory: string | undefined;
+  readonly continueCopies: ContinueCopies;
+  /** As it was last seen. */
+  last: Domain;
+}
+
+/** A domain that can be worked in. */
+export type ConnectedDomain = DomainEntry & { readonly directory: string };
+
+interface PendingLook {
+  promise: Promise<DomainLook>;
+  startedMs: number;
+}
+
+export class DomainTable {
+  readonly #options: StorageOptions;
+  readonly #lookLimitMs: number;
+  readonly #log: Logger;
+  readonly #entries = new Map<string, DomainEntry>();
+  /** Tasks that work in a domain, by domain ID. */
+  readonly #users = new Map<string, string[]>();
+  /** One look at a time for each directory: a hanging file system must not use up the thread pool. */
+  readonly #looks = new Map<string, PendingLook>();
+
+  constructor(options: StorageOptions, tuning: Readonly<StorageTuning>) {
+    this.#options = options;
+    this.#lookLimitMs = tuning.lookLimitMs;
+    this.#log = options.log;
+  }
+
+  entries(): DomainEntry[] {
+    return [...this.#entries.values()].sort((a, b) => (a.domainId < b.domainId ? -1 : 1));
+  }
+
+  find(domainId: string): DomainEntry | undefined {
+    return this.#entries.get(domainId);
+  }
+
+  /** @throws {HostbusError} DomainNotFound */
+  get(domainId: string): DomainEntry {
+    const entry = this.#entries.get(domainId);
+    if (entry !== undefined) return entry;
+    const message = `Storage domain ${domainId} is not connected to this host; connect it with connectStorageDomain`;
+    throw new HostbusError('DomainNotFound', message, { domainId });
+  }
+
+  /** @throws {HostbusError} DomainNotFound, DomainUnavailable while it could not be connected yet or hangs */
+  connected(domainId: string): ConnectedDomain {
+    const entry = this.get(domainId);
+    const { directory } = entry;
+    if (directory === undefined) throw domainUnavailable(domainId, entry.last.message ?? 'it is down');
+    const look = this.#looks.get(directory);
+    if (look !== undefined && performance.now() - look.startedMs > this.#lookLimitMs) {
+      throw domainUnavailable(domainId, this.#hangText());
+    }
+    return { ...entry, directory };
+  }
+
+  /**
+   * Runs a task's work in a domain, which meanwhile cannot be disconnected. The domain is looked at first: nothing is written
+   * where it has been unmounted, or is no longer to be believed.
+   *
+   * @throws {HostbusError} DomainNotFound, DomainUnavailable; what `work` throws
+   */
+  async use<T>(domainId: string, taskId: string, work: (domain: ConnectedDomain) => Promise<T>): Promise<T> {
+    const domain = this.connected(domainId);
+    const users = this.#users.get(domainId) ?? [];
+    this.#users.set(domainId, [...users, taskId]);
+    try {
+      await this.#requireUp(domainId);
+      return await work(domain);
+    } finally {
+      const left = [...(this.#users.get(domainId) ?? [])];
+      left.splice(left.indexOf(taskId), 1);
+      if (left.length === 0) this.#users.delete(domainId);
+      else this.#users.set(domainId, left);
+    }
+  }
+
+  async #requireUp(domainId: string): Promise<void> {
+    const { status, message } = await this.look(this.get(domainId));
+    if (status === 'down') throw new HostbusError('DomainUnavailable', message ?? 'It is down', { domainId });
+  }
+
+  /** A task that works in the domain, if any does. */
+  userOf(domainId: string): string | undefined {
+    return this.#users.get(domainId)?.[0];
+  }
+
+  /** Puts a domain into the table, in the place of what was there, and tells when its status is new. */
+  set(entry: DomainEntry): void {
+    const before = this.#entries.get(entry.domainId)?.last.status;
+    this.#entries.set(entry.domainId, entry);
+    if (before !== entry.last.status) this.#tell(entry.last);
+  }
+
+  delete(domainId: string): void {
+    this.#entries.delete(domainId);
+  }
+
+  /**
+   * Looks at a directory that should hold a domain.
+   *
+   * @throws {HostbusError} DomainUnavailable, also when it does not answer in time
+   */
+  async probe(directory: string, domainId: string): Promise<DomainLook> {
+    const pending = this.#looks.get(directory) ?? this.#startLook(directory, domainId);
+    const leftMs = Math.max(0, pending.startedMs + this.#lookLimitMs - performance.now());
+    try {
+      return await withTimeLimit(pending.promise, leftMs, () =>
+        domainUnavailable(domainId, this.#hangText()),
+      );
+    } catch (error) {
+      if (error instanceof HostbusError) throw error;
+      throw domainUnavailable(domainId, defectOf(error) ?? 'looking at it failed', error);
+    }
+  }
+
+  /** Looks afresh at a domain of the table; what is wrong is told in the result, never thrown. */
+  async look(entry: DomainEntry): Promise<Domain> {
+    if (entry.directory === undefined) return entry.last;
+    const seen = await this.#see(entry, entry.directory);
+    const before = entry.last.status;
+    entry.last = seen;
+    if (before !== seen.status && this.#entries.get(entry.domainId) === entry) this.#tell(seen);
+    return seen;
+  }
+
+  async #see(entry: DomainEntry, directory: string): Promise<Domain> {
+    try {
+      return domainSeen(entry, await this.probe(directory, entry.domainId));
+    } catch (error) {
+      const message = error instanceof Error ? error.message : 'Looking at it failed';
+      return { ...entry.last, status: 'down', message, lastCheckedAt: new Date().toISOString() };
+    }
+  }
+
+  #startLook(directory: string, domainId: string): PendingLook {
+    const promise = lookAtDomain(directory, domainId);
+    const look = { promise, startedMs: performance.now() };
+    this.#looks.set(directory, look);
+    const ended = () => this.#looks.delete(directory);
+    promise.then(ended, ended);
+    return look;
+  }
+
+  #hangText(): string {
+    return `its file system does not answer within ${this.#lookLimitMs / 1000} s`;
+  }
+
+  #tell(domain: Domain): void {
+    const level = domain.status === 'up' ? 'info' : 'warn';
+    this.#log[level]({ domain }, 'Storage domain changed its status');
+    this.#options.emit({ kind: 'domain', event: domain.status, id: domain.domainId, data: domain });
+  }
+}
+
+/** A domain as callers are told of it, from a look. */
+export function domainSeen(entry: { domainId: string; path: string }, look: DomainLook): Domain {
+  const domain: Domain = {
+    domainId: entry.domainId,
+    name: look.name,
+    path: entry.path,
+    status: look.defect === undefined ? 'up' : 'degraded',
+    capacity: look.capacityBytes,
+    available: look.availableBytes,
+    readDelay: look.readDelayS,
+    lastCheckedAt: new Date().toISOString(),
+  };
+  if (look.defect !== undefined) domain.message = `Storage domain ${entry.domainId}: ${look.defect}`;
+  return domain;
+}

@@ -1,0 +1,67 @@
+/** The storage verbs of this host, put together. */
+import { AutoContinue } from './auto-continue.ts';
+import { type CheckVerbs, checkVerbs } from './check-verbs.ts';
+import { type ConfiguredDomain, ConfiguredDomains } from './configured-domains.ts';
+import { defaultTuning, type StorageContext, type StorageOptions, type StorageTuning } from './context.ts';
+import { type ContinueVerbs, continueVerbs } from './continue-verb.ts';
+import { type ConvertVerbs, convertVerbs } from './convert-verbs.ts';
+import { type CopyVerbs, copyVerbs } from './copy-verbs.ts';
+import { type DomainState, DomainTable } from './domain-table.ts';
+import { type DomainVerbs, domainConnector, domainVerbs } from './domain-verbs.ts';
+import { HolderWatch } from './holder.ts';
+import { ImageClaims } from './image-claims.ts';
+import { type ImageVerbs, imageVerbs } from './image-verbs.ts';
+
+export type { ConfiguredDomain, StorageOptions, StorageTuning };
+
+export interface Storage {
+  readonly implementations: DomainVerbs & ImageVerbs & CopyVerbs & ContinueVerbs & ConvertVerbs & CheckVerbs;
+  /** The domains of this host as they were last seen; from memory, at once. */
+  domains(): { domainId: string; status: DomainState }[];
+  /**
+   * Connects what the configuration names. Resolves after the first try of each, which has a time limit; never throws. A domain that cannot be
+   * connected is `down`, with the reason in its message and event, and is tried again in the background.
+   */
+  connectConfigured(domains: readonly ConfiguredDomain[]): Promise<void>;
+  /** From now on a copy that is stopped is one that the daemon's end cut short: its next start goes on with it, if it is to. */
+  stopping(): void;
+  /** Stops what runs in the background. Copies are stopped by their tasks' signals. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes the storage of one host. Copies need one thread of the pool each while they run, and looks at hanging domains one
+ * each: set UV_THREADPOOL_SIZE to 16 or more.
+ *
+ * @param tuning - for tests; production uses the defaults
+ */
+export function createStorage(options: StorageOptions, tuning: Partial<StorageTuning> = {}): Storage {
+  const compiled = Object.freeze({ ...defaultTuning, ...tuning });
+  const context: StorageContext = {
+    options,
+    tuning: compiled,
+    domains: new DomainTable(options, compiled),
+    claims: new ImageClaims(),
+    holders: new HolderWatch(compiled.holderTermMs),
+    autoContinue: new AutoContinue(options, compiled),
+  };
+  const connector = domainConnector(context);
+  const configured = new ConfiguredDomains(context, connector);
+  return {
+    implementations: {
+      ...domainVerbs(context, connector),
+      ...imageVerbs(context),
+      ...copyVerbs(context),
+      ...continueVerbs(context),
+      ...convertVerbs(context),
+      ...checkVerbs(context),
+    },
+    domains: () => context.domains.entries().map(({ domainId, last }) => ({ domainId, status: last.status })),
+    connectConfigured: (domains) => configured.connect(domains),
+    stopping: () => context.autoContinue.close(),
+    close: async () => {
+      configured.close();
+      context.autoContinue.close();
+    },
+  };
+}
