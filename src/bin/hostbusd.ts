@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+import { keepCompiledCode } from '../lib/compile-cache.ts';
+
+// Copies and looks at storage wait in libuv's threads: four, its default, would let a few slow ones hold up all others.
+process.env.UV_THREADPOOL_SIZE ??= '64';
+keepCompiledCode();
+const { main } = await import('../daemon/main.ts');
+await main(process.argv.slice(2));

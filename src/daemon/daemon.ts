@@ -1,0 +1,216 @@
+/** The composition root: configuration → bus → rpc → tasks → verbs, and how it all starts and stops. */
+import { nanoid } from 'nanoid';
+import type { Logger } from 'pino';
+import type { Config } from '../../schemas/config.ts';
+import * as domain from '../../schemas/domain.ts';
+import { HostbusError } from '../../schemas/errors.ts';
+import type { Happening } from '../../schemas/events.ts';
+import type { ImageRef } from '../../schemas/image.ts';
+import * as image from '../../schemas/image.ts';
+import { BrokerLink, readTlsFiles } from '../bus/broker-link.ts';
+import { EventPublisher } from '../bus/event-publisher.ts';
+import { type IncomingRequest, RequestConsumer } from '../bus/request-consumer.ts';
+import { compileAccess } from '../rpc/access.ts';
+import { RpcServer, type ServedVerb, serve } from '../rpc/rpc-server.ts';
+import { createStorage, type Storage } from '../storage/storage.ts';
+import { TaskTable } from '../tasks/task-table.ts';
+import { type HostFacts, hostInfo, hostStats, hostVerbs } from './host-verbs.ts';
+import { createLog } from './log.ts';
+import { taskVerbs } from './task-verbs.ts';
+
+/** How long running tasks have to stop in, and unsent events to leave in, when the daemon is asked to stop. */
+const tasksStopMs = 2000;
+const eventsFlushMs = 800;
+
+export interface DaemonOptions {
+  /** Verbs beside the host's own; for tests and benchmarks of the bus. */
+  readonly extraVerbs?: readonly ServedVerb[];
+}
+
+export class Daemon {
+  readonly bootId = nanoid();
+  readonly log: Logger;
+  readonly #config: Config;
+  readonly #startedAt = new Date();
+  readonly #publisher: EventPublisher;
+  readonly #tasks: TaskTable;
+  readonly #storage: Storage;
+  readonly #ownVerbs: readonly ServedVerb[];
+  readonly #facts: HostFacts;
+  readonly #rpc: RpcServer;
+  readonly #consumer: RequestConsumer;
+  readonly #link: BrokerLink;
+  #connectedAt: Date | undefined;
+  #sessions = 0;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(config: Config, options: DaemonOptions = {}) {
+    const { bootId } = this;
+    const hostId = config.host_id;
+    this.#config = config;
+    this.log = createLog(config.log, hostId, bootId);
+    const { log } = this;
+    const emit = (happening: Happening) => this.#publisher.publish(happening);
+    this.#publisher = new EventPublisher({ hostId, bootId, bufferMax: config.events.buffer_max });
+    const startTask = (method: string, params: ImageRef) => this.#startTask(method, params);
+    this.#storage = createStorage({ hostId, bootId, roots: config.storage.roots, log, emit, startTask });
+    this.#tasks = new TaskTable({
+      hostId,
+      bootId,
+      log,
+      max: config.tasks.max,
+      retentionMs: config.tasks.retention * 1000,
+      retainedMax: config.tasks.retained_max,
+      lanes: config.tasks.lanes,
+      emit,
+    });
+    this.#ownVerbs = storageVerbs(this.#storage);
+    const others = [...taskVerbs(() => this.#tasks), ...this.#ownVerbs, ...(options.extraVerbs ?? [])];
+    this.#facts = {
+      hostId,
+      bootId,
+      startedAt: this.#startedAt,
+      features: ['storage'],
+      domains: () => this.#storage.domains(),
+      tasks: () => this.#tasks.counts(),
+      events: () => this.#publisher.counts(),
+      broker: () => this.#brokerStats(),
+    };
+    this.#rpc = new RpcServer({
+      verbs: [...hostVerbs(this.#facts, others), ...others],
+      tasks: this.#tasks,
+      access: compileAccess(config.access),
+      log,
+      maxRequestBytes: config.rpc.max_request_bytes,
+    });
+    this.#consumer = new RequestConsumer({
+      hostId,
+      bootId,
+      log,
+      prefetch: config.broker.prefetch,
+      queueMaxLength: config.broker.queue_max_length,
+      // A broker takes up to two heartbeats to notice that a peer is gone, and a little more to clean up.
+      hostIdWaitMs: (2 * config.broker.heartbeat + 5) * 1000,
+      onRequest: (request) => this.#receive(request),
+    });
+    this.#link = new BrokerLink(
+      {
+        urls: config.broker.url,
+        tls: readTlsFiles(config.broker.tls),
+        name: `hostbusd ${hostId}`,
+        heartbeatSeconds: config.broker.heartbeat,
+        log,
+      },
+      {
+        setUp: async (session) => {
+          await this.#consumer.setUp(session);
+          await this.#publisher.setUp(session);
+          this.#connectedAt = new Date();
+          this.#sessions += 1;
+        },
+        lost: () => this.#sessionLost(),
+        attemptFailed: () => this.#sessionLost(),
+        blocked: (reason) => this.#publisher.blocked(reason !== undefined),
+      },
+    );
+  }
+
+  /** Serves until `stop()`. Rejects when it never can: the host ID is taken. */
+  async run(): Promise<void> {
+    this.log.info({ node: process.version, pid: process.pid }, 'hostbusd starts');
+    this.#emitHost('started');
+    const beat = () => this.#emitHost('heartbeat');
+    this.#heartbeat = setInterval(beat, this.#config.events.heartbeat * 1000);
+    const domains = this.#config.storage.domains.map(({ id, path, continue_copies }) => ({
+      id,
+      path,
+      continueCopies: continue_copies ?? 'manual',
+    }));
+    void this.#storage.connectConfigured(domains);
+    await this.#link.run();
+    this.log.info('hostbusd has stopped');
+  }
+
+  /** Stops in a few seconds: no more requests, tasks told to stop, events sent. What is not done by then is found as after a crash. */
+  async stop(why: string): Promise<void> {
+    this.log.info({ why }, 'hostbusd stops');
+    clearInterval(this.#heartbeat);
+    this.#emitHost('stopping');
+    await withinMs(500, this.#consumer.stopTaking());
+    this.#storage.stopping();
+    this.#tasks.stopAll();
+    await this.#tasks.whenIdle(tasksStopMs);
+    if (this.#connectedAt !== undefined) await this.#publisher.flush(eventsFlushMs);
+    await this.#storage.close();
+    await this.#link.stop();
+  }
+
+  #receive(request: IncomingRequest): void {
+    const { body, defect, reply, user, flowId, traceparent } = request;
+    if (defect === undefined) void this.#rpc.handle(body, { user, flowId, traceparent }, reply);
+    else this.#rpc.refuse(new HostbusError('InvalidRequest', defect), reply);
+  }
+
+  /** A task of the daemon's own: it has a record and events like any other, and no user. Rejects with what it failed with. */
+  async #startTask(method: string, params: ImageRef): Promise<unknown> {
+    const served = this.#ownVerbs.find(({ verb }) => verb.name === method);
+    if (served === undefined) throw new TypeError(`no verb ${method}`);
+    const { verb, implementation } = served;
+    const laneKey = verb.laneKey?.(params);
+    const task = this.#tasks.accept({
+      taskId: nanoid(),
+      method,
+      query: verb.query,
+      cancellable: verb.cancellable,
+      lane: verb.lane,
+      ...(laneKey === undefined ? {} : { laneKey }),
+      subject: verb.subject?.(params),
+      run: (context) => implementation(params, context),
+    });
+    return task.outcome;
+  }
+
+  #sessionLost(): void {
+    this.#connectedAt = undefined;
+    this.#consumer.lost();
+    this.#publisher.lost();
+  }
+
+  #brokerStats(): ReturnType<HostFacts['broker']> {
+    const reconnects = Math.max(0, this.#sessions - 1);
+    return this.#connectedAt === undefined
+      ? { reconnects }
+      : { connectedAt: this.#connectedAt.toISOString(), reconnects };
+  }
+
+  #emitHost(event: 'started' | 'heartbeat' | 'stopping'): void {
+    const data = event === 'started' ? hostInfo(this.#facts) : hostStats(this.#facts);
+    this.#publisher.publish({ kind: 'host', event, id: this.#facts.hostId, data });
+  }
+}
+
+function storageVerbs({ implementations: does }: Storage): ServedVerb[] {
+  return [
+    serve(domain.createStorageDomain, does.createStorageDomain),
+    serve(domain.connectStorageDomain, does.connectStorageDomain),
+    serve(domain.disconnectStorageDomain, does.disconnectStorageDomain),
+    serve(domain.listStorageDomains, does.listStorageDomains),
+    serve(domain.getStorageDomainStatus, does.getStorageDomainStatus),
+    serve(image.createImage, does.createImage),
+    serve(image.importImage, does.importImage),
+    serve(image.copyImage, does.copyImage),
+    serve(image.continueImageCopy, does.continueImageCopy),
+    serve(image.convertImage, does.convertImage),
+    serve(image.checkImage, does.checkImage),
+    serve(image.getImageStatus, does.getImageStatus),
+    serve(image.listImages, does.listImages),
+    serve(image.deleteImage, does.deleteImage),
+  ];
+}
+
+async function withinMs(ms: number, work: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
+}
