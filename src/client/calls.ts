@@ -1,0 +1,286 @@
+/**
+ * Calls under way: each is found by its correlation ID, never by its task ID, which others may use too.
+ *
+ * A call is sent once. It is sent again only while that cannot make a difference: before the broker had it, or when its verb is one
+ * that only reads. What became of any other call whose answer was lost is found out by asking the host for the task.
+ */
+import type { ConfirmChannel, Message } from 'amqplib';
+import { nanoid } from 'nanoid';
+import { HostbusError } from '../../schemas/errors.ts';
+import type { Task } from '../../schemas/task.ts';
+import { guard, type Session } from '../bus/broker-link.ts';
+import { rpcExchange } from '../bus/names.ts';
+import { BrokerRefused, CallTimeout, ConnectionClosed, HostUnreachable, OutcomeUnknown } from './errors.ts';
+import { isRepeatable } from './repeatable.ts';
+import type { CallOptions } from './types.ts';
+
+interface PendingCall {
+  readonly hostId: string;
+  readonly method: string;
+  readonly taskId: string;
+  readonly correlationId: string;
+  /** When the host is to be asked about it next, and how long to wait after that. */
+  askAtMs: number;
+  askIntervalMs: number;
+  body: Buffer;
+  readonly headers: Record<string, string> | undefined;
+  readonly deadlineMs: number;
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+  sent: boolean;
+}
+
+const defaultTimeoutMs = 30_000;
+/** After so long the host is asked about a call that has not been answered, then in steps that double: an answer can be lost between host and broker. */
+const firstAskMs = 5_000;
+const longestAskMs = 60_000;
+const sweepMs = 1_000;
+const askTimeoutMs = 10_000;
+const retryUnreachableMs = 500;
+const accessRefused = 403;
+
+export class Calls {
+  readonly #pending = new Map<string, PendingCall>();
+  #session: Session | undefined;
+  #channel: ConfirmChannel | undefined;
+  #closed: Error | undefined;
+  #sweeper: NodeJS.Timeout | undefined;
+
+  async setUp(session: Session): Promise<void> {
+    const channel = guard(session, await session.model.createConfirmChannel());
+    channel.on('return', (message) => this.#returned(message));
+    await channel.consume(
+      'amq.rabbitmq.reply-to',
+      (message) => {
+        if (message === null) session.fail(new Error('the broker cancelled the reply consumer'));
+        else this.#answered(message);
+      },
+      { noAck: true },
+    );
+    this.#session = session;
+    this.#channel = channel;
+    for (const call of this.#pending.values()) if (!call.sent) this.#send(call);
+  }
+
+  /** @param reason - why the session ended; the broker closes the channel of whoever may not send requests */
+  lost(reason: Error): void {
+    this.#session = undefined;
+    this.#channel = undefined;
+    const refused = (reason as { code?: unknown }).code === accessRefused;
+    for (const call of [...this.#pending.values()]) {
+      if (refused && call.sent) call.reject(new BrokerRefused(reason.message, { cause: reason }));
+      else if (call.sent) void this.#recover(call, true);
+    }
+  }
+
+  close(): void {
+    this.#closed = new ConnectionClosed('The client was closed');
+    clearInterval(this.#sweeper);
+    for (const call of [...this.#pending.values()]) call.reject(this.#closed);
+  }
+
+  call(hostId: string, method: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
+    const id = options.taskId ?? nanoid();
+    const { timeout = defaultTimeoutMs, signal } = options;
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const correlationId = nanoid();
+      const taskId = String(id);
+      const finish = () => {
+        this.#pending.delete(correlationId);
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+      };
+      const call: PendingCall = {
+        hostId,
+        method,
+        taskId,
+        correlationId,
+        askAtMs: performance.now() + firstAskMs,
+        askIntervalMs: firstAskMs,
+        body: encode(method, params, id),
+        headers: headersOf(options),
+        deadlineMs: performance.now() + timeout,
+        sent: false,
+        resolve: (result) => {
+          finish();
+          resolve(result);
+        },
+        reject: (error) => {
+          finish();
+          reject(error);
+        },
+      };
+      const abort = () => call.reject(signal?.reason);
+      const timer = setTimeout(() => call.reject(new CallTimeout(taskId, timeout)), timeout);
+      signal?.addEventListener('abort', abort);
+      this.#pending.set(correlationId, call);
+      this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
+      if (this.#channel !== undefined) this.#send(call);
+    });
+  }
+
+  /** Publishes a notification; resolves once the broker has it. */
+  notify(hostId: string, method: string, params: unknown): Promise<void> {
+    const channel = this.#channel;
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    if (channel === undefined) return Promise.reject(new ConnectionClosed('The broker is away'));
+    const correlationId = nanoid();
+    return new Promise((resolve, reject) => {
+      const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params }));
+      // A return comes before its confirm.
+      const unreachable = (message: Message) => {
+        if (message.properties.correlationId === correlationId) reject(new HostUnreachable(hostId));
+      };
+      channel.on('return', unreachable);
+      channel.publish(rpcExchange, hostId, body, this.#properties(correlationId, false), (error) => {
+        channel.off('return', unreachable);
+        if (isNack(error)) reject(overloaded(hostId));
+        else if (error)
+          reject(
+            new ConnectionClosed('The connection was lost before the broker confirmed', { cause: error }),
+          );
+        else resolve();
+      });
+      this.#session?.cork();
+    });
+  }
+
+  #send(call: PendingCall): void {
+    const channel = this.#channel;
+    if (channel === undefined) return;
+    call.sent = true;
+    const properties = { ...this.#properties(call.correlationId, true), headers: call.headers };
+    try {
+      channel.publish(rpcExchange, call.hostId, call.body, properties, (error) => {
+        if (isNack(error)) call.reject(overloaded(call.hostId));
+      });
+      this.#session?.cork();
+    } catch {
+      call.sent = false; // the channel is closing: it goes out in the next session
+    }
+  }
+
+  #properties(correlationId: string, wantsAnswer: boolean) {
+    const user = this.#session?.user;
+    return {
+      mandatory: true,
+      correlationId,
+      contentType: 'application/json',
+      ...(wantsAnswer ? { replyTo: 'amq.rabbitmq.reply-to' } : {}),
+      ...(user === undefined ? {} : { userId: user }),
+    };
+  }
+
+  #returned(message: Message): void {
+    const call = this.#pending.get(String(message.properties.correlationId));
+    call?.reject(new HostUnreachable(call.hostId));
+  }
+
+  #answered(message: Message): void {
+    const call = this.#pending.get(String(message.properties.correlationId));
+    if (call === undefined) return; // its caller no longer waits
+    try {
+      const response = JSON.parse(message.content.toString()) as { result?: unknown; error?: WireError };
+      if (response.error === undefined) call.resolve(response.result);
+      else call.reject(HostbusError.fromWire(response.error));
+    } catch (error) {
+      call.reject(error);
+    }
+  }
+
+  #sweep(): void {
+    const nowMs = performance.now();
+    for (const call of this.#pending.values()) {
+      if (call.askAtMs > nowMs) continue;
+      call.askIntervalMs = Math.min(call.askIntervalMs * 2, longestAskMs);
+      call.askAtMs = nowMs + call.askIntervalMs;
+      void this.#recover(call, false);
+    }
+  }
+
+  /**
+   * Finds out what became of a call whose answer may have been lost.
+   * @param sessionLost - whether the place that its answer would come to has gone
+   */
+  async #recover(call: PendingCall, sessionLost: boolean): Promise<void> {
+    if (!this.#pending.has(call.correlationId) || !call.sent) return;
+    if (await isRepeatable(call.method)) {
+      if (!sessionLost) return;
+      // The first one may still hold its ID on the host, so the second gets one of its own.
+      call.body = Buffer.from(
+        JSON.stringify({ ...(JSON.parse(call.body.toString()) as object), id: nanoid() }),
+      );
+      call.sent = false;
+      if (this.#channel !== undefined) this.#send(call);
+      return;
+    }
+    try {
+      const task = await this.#ask(call);
+      if (!this.#pending.has(call.correlationId)) return;
+      if (task.method !== call.method) throw new OutcomeUnknown(call.hostId, call.taskId);
+      // Its answer is sent before any later one: an ended task that says it has answered has lost its answer.
+      if (task.answered) settleFrom(task, call);
+    } catch (error) {
+      if (error instanceof HostbusError && error.name === 'TaskNotFound') {
+        call.reject(new OutcomeUnknown(call.hostId, call.taskId, { cause: error }));
+      } else if (error instanceof OutcomeUnknown) {
+        call.reject(error);
+      }
+      // Anything else: the host cannot be asked at the moment; the call's own time-out stands.
+    }
+  }
+
+  async #ask(call: PendingCall): Promise<Task> {
+    for (;;) {
+      try {
+        const answer = await this.call(
+          call.hostId,
+          'getTaskStatus',
+          { taskId: call.taskId },
+          { timeout: askTimeoutMs },
+        );
+        return answer as Task;
+      } catch (error) {
+        // After a broker's restart the host may come back later than this client.
+        if (!(error instanceof HostUnreachable) || performance.now() >= call.deadlineMs) throw error;
+        await new Promise((resolve) => void setTimeout(resolve, retryUnreachableMs));
+      }
+    }
+  }
+}
+
+type WireError = Parameters<typeof HostbusError.fromWire>[0];
+
+function encode(method: string, params: unknown, id: string | number): Buffer {
+  return Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params, id }));
+}
+
+/** amqplib gives the same callback an error for a nack and for a channel that ended; the latter is no answer of the broker. */
+function isNack(error: unknown): boolean {
+  return error instanceof Error && error.message === 'message nacked';
+}
+
+function settleFrom(task: Task, call: PendingCall): void {
+  if (task.state === 'succeeded') call.resolve(task.result);
+  else if (task.error !== undefined) call.reject(HostbusError.fromWire(task.error as WireError));
+}
+
+function overloaded(hostId: string): HostbusError {
+  return new HostbusError(
+    'Overloaded',
+    `The broker did not take the request for host ${hostId}: its queue is full, or is just going; try again later`,
+    {
+      retryAfter: 1000,
+    },
+  );
+}
+
+function headersOf({ flowId, traceparent }: CallOptions): Record<string, string> | undefined {
+  if (flowId === undefined && traceparent === undefined) return undefined;
+  return {
+    ...(flowId === undefined ? {} : { 'flow-id': flowId }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
+}
