@@ -1,0 +1,42 @@
+/** Failures that only the command line knows; those of the bus are in `client/errors.ts`. */
+import type { Task } from '../../schemas/task.ts';
+
+/** The command line is wrong. `hints` are lines of their own: what exactly, and the way out. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly hints: readonly string[];
+  constructor(message: string, hints: readonly string[] = []) {
+    super(message);
+    this.hints = hints;
+  }
+}
+
+/** The user pressed Ctrl-C. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  constructor() {
+    super('Interrupted');
+  }
+}
+
+/** A task that was followed, or waited for, failed. Its record says why. */
+export class TaskFailed extends Error {
+  override readonly name = 'TaskFailed';
+  readonly task: Task;
+  constructor(task: Task) {
+    super(
+      `Task ${task.taskId} (${task.method}) failed: ${task.error?.message ?? 'the host does not say why'}`,
+    );
+    this.task = task;
+  }
+}
+
+/** A task that was followed, or waited for, was cancelled. */
+export class TaskCancelled extends Error {
+  override readonly name = 'TaskCancelled';
+  readonly task: Task;
+  constructor(task: Task) {
+    super(`Task ${task.taskId} (${task.method}) was cancelled`);
+    this.task = task;
+  }
+}

@@ -1,0 +1,138 @@
+/** One run of `hostbus`: from the words of the command line to the exit status. */
+import type { CommanderError } from 'commander';
+import { version } from '../lib/version.ts';
+import type { CommandSpec } from './command-spec.ts';
+import { connectionSettings, connector, maskUrl } from './connection.ts';
+import { type Connector, Context } from './context.ts';
+import { Interrupted, TaskCancelled, TaskFailed, UsageError } from './errors.ts';
+import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import type { Invocation } from './invocation.ts';
+import { type Io, paint, takesColour } from './io.ts';
+import { buildProgram, checkHostId } from './program.ts';
+import { errorDocument, interruptionNote, reportOf } from './report-error.ts';
+import { printable } from './text.ts';
+
+export interface RunOptions {
+  /** Aborted with {@link Interrupted} at Ctrl-C. */
+  readonly signal?: AbortSignal;
+  /** How to reach the bus. @default the client library */
+  readonly connect?: Connector;
+}
+
+/**
+ * @param words - the command line without the program
+ * @returns the exit status; never rejects
+ */
+export async function run(words: readonly string[], io: Io, options: RunOptions = {}): Promise<number> {
+  const state: RunState = { io, words, options, context: undefined, brokers: [] };
+  const program = buildProgram(version, (spec, given, raw) => execute(state, spec, given, raw));
+  program.configureOutput({
+    writeOut: (text) => io.stdout.write(text),
+    writeErr: () => undefined, // told below, like every other failure
+    getOutHelpWidth: () => (io.stdout.isTTY === true ? Math.min(io.stdout.columns ?? 80, 120) : 100),
+    getOutHasColors: () => takesColour(io.stdout, io.env, true),
+  });
+  for (const command of [program, ...program.commands.flatMap((child) => [child, ...child.commands])])
+    command.copyInheritedSettings(program).exitOverride();
+  try {
+    if (words.length === 0) {
+      io.stderr.write(program.helpInformation());
+      return exitCodes.usage.code;
+    }
+    await program.parseAsync([...words], { from: 'user' });
+    return exitCodes.ok.code;
+  } catch (error) {
+    return fail(state, error);
+  }
+}
+
+interface RunState {
+  readonly io: Io;
+  readonly words: readonly string[];
+  readonly options: RunOptions;
+  context: Context | undefined;
+  brokers: readonly string[];
+}
+
+async function execute(
+  state: RunState,
+  spec: CommandSpec,
+  given: Invocation,
+  raw: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const globals = {
+    json: given.flag('json'),
+    quiet: given.flag('quiet'),
+    color: raw.color !== false,
+    timeoutMs: given.seconds('timeout'),
+  };
+  const urls = raw.url;
+  const settings = connectionSettings(
+    {
+      ...(Array.isArray(urls) && { url: urls.map(String) }),
+      ...textOption('ca', given),
+      ...textOption('cert', given),
+      ...textOption('key', given),
+    },
+    state.io.env,
+  );
+  state.brokers = settings.urls.map(maskUrl);
+  const signal = state.options.signal ?? new AbortController().signal;
+  state.context = new Context(state.io, globals, state.options.connect ?? connector(settings), signal);
+  for (const { name, kind } of spec.args) {
+    const word = kind === 'host' ? given.optionalWord(name) : undefined;
+    if (word !== undefined && spec.path[0] !== 'verbs') checkHostId(word);
+  }
+  const command = await spec.load();
+  await command(state.context, given);
+}
+
+function textOption<Name extends string>(name: Name, given: Invocation): { [name in Name]?: string } {
+  const value = given.text(name);
+  return value === undefined ? {} : ({ [name]: value } as { [name in Name]: string });
+}
+
+/** Says what went wrong; answers with the exit status. */
+function fail(state: RunState, failure: unknown): number {
+  const commander = asCommanderError(failure);
+  if (commander && commander.exitCode === 0) return exitCodes.ok.code; // help, version
+  const { io, context, words } = state;
+  const stopped = state.options.signal?.aborted === true;
+  const error = stopped ? new Interrupted() : commander ? usageOf(commander, words) : failure;
+  // a wrong command line has no context yet
+  const json = context?.options.json ?? words.includes('--json');
+  if (error instanceof Interrupted) {
+    const note = context && interruptionNote(context.doing);
+    if (note !== undefined) io.stderr.write(`\n${printable(note)}\n`);
+    return exitCodeOf(error);
+  }
+  if (json) {
+    // a task that was followed has been printed as it ended, with its error in it
+    if (error instanceof TaskFailed || error instanceof TaskCancelled) return exitCodeOf(error);
+    io.stdout.write(`${JSON.stringify(errorDocument(error))}\n`);
+    return exitCodeOf(error);
+  }
+  const { message, hints } = reportOf(error, context?.doing ?? {}, state.brokers);
+  const colour = takesColour(io.stderr, io.env, context?.options.color ?? !words.includes('--no-color'));
+  const title = colour ? paint('red', 'hostbus:') : 'hostbus:';
+  io.stderr.write(`${title} ${printable(message)}\n${hints.map((hint) => `${printable(hint)}\n`).join('')}`);
+  return exitCodeOf(error);
+}
+
+function asCommanderError(error: unknown): CommanderError | undefined {
+  // by its shape: commander itself is not needed for this
+  const isCommander =
+    error instanceof Error && 'code' in error && String(error.code).startsWith('commander.');
+  return isCommander ? (error as CommanderError) : undefined;
+}
+
+function usageOf(error: CommanderError, words: readonly string[]): UsageError {
+  const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
+  const path = words.filter((word) => /^[a-z]+$/.test(word)).slice(0, 2);
+  const group = ['task', 'image', 'domain'].includes(path[0] ?? '');
+  const command = path.slice(0, group ? 2 : 1).join(' ');
+  if (error.code === 'commander.help')
+    return new UsageError('a command is missing', [`How it is used: hostbus ${command} --help`]);
+  const help = error.code === 'commander.unknownCommand' ? (group ? path[0] : '') : command;
+  return new UsageError(first, [...rest, `How it is used: hostbus ${help} --help`.replace('  ', ' ')]);
+}

@@ -1,0 +1,31 @@
+/** What `hostbus` needs of the process that it runs in: signals, broken pipes, the end. */
+import { Interrupted } from './errors.ts';
+import { exitCodes } from './exit-codes.ts';
+import { run } from './main.ts';
+
+/** Runs, and ends the process. */
+export async function main(words: readonly string[]): Promise<void> {
+  const { stdin, stdout, stderr, env } = process;
+  for (const stream of [stdout, stderr]) stream.on('error', leaveOnBrokenPipe);
+  const stop = new AbortController();
+  process.on('SIGINT', () => {
+    // a second Ctrl-C waits for nothing
+    if (stop.signal.aborted) process.exit(exitCodes.interrupted.code);
+    stop.abort(new Interrupted());
+  });
+  const code = await run(words, { stdin, stdout, stderr, env }, { signal: stop.signal });
+  // pipes are written in the background; a handle that somebody left open must not keep the process
+  await Promise.all([flushed(stdout), flushed(stderr)]);
+  process.exit(code);
+}
+
+/** Whoever read the output has seen enough (`| head`): that is no failure. */
+function leaveOnBrokenPipe(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === 'EPIPE' ? exitCodes.ok.code : exitCodes.internal.code);
+}
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write('', () => resolve());
+  });
+}

@@ -1,0 +1,136 @@
+/** The commander program, made from the declarations. */
+import { Command, Option } from 'commander';
+import { commands, groups } from './command-list.ts';
+import type { CommandSpec, OptionSpec } from './command-spec.ts';
+import { UsageError } from './errors.ts';
+import { exitCodeLines } from './exit-codes.ts';
+import { hostIdPattern } from './ids.ts';
+import { Invocation } from './invocation.ts';
+
+export type Execute = (
+  spec: CommandSpec,
+  given: Invocation,
+  options: Readonly<Record<string, unknown>>,
+) => Promise<void>;
+
+/** Options that every command takes; they may stand before or behind it. */
+export const globalOptions: readonly OptionSpec[] = [
+  {
+    flags: '--url <URL>',
+    description:
+      'the broker, amqp:// or amqps://; several for a cluster. Others see a password given here: prefer HOSTBUS_URL',
+    repeatable: true,
+  },
+  {
+    flags: '--ca <FILE>',
+    description: 'certificate authorities for amqps://, PEM (HOSTBUS_TLS_CA)',
+    kind: 'file',
+  },
+  { flags: '--cert <FILE>', description: 'client certificate, PEM (HOSTBUS_TLS_CERT)', kind: 'file' },
+  { flags: '--key <FILE>', description: 'its key, PEM (HOSTBUS_TLS_KEY)', kind: 'file' },
+  { flags: '--timeout <SECONDS>', description: 'how long to wait for an answer (default: 30)' },
+  { flags: '--json', description: 'exact JSON on standard output, one document a line; errors too' },
+  { flags: '--quiet', description: 'print results and errors only' },
+  { flags: '--no-color', description: 'no colours (also: NO_COLOR); there are none unless on a terminal' },
+];
+
+const overview = `
+Environment:
+  HOSTBUS_URL       the broker (else HOSTBUS_BROKER_URL, else amqp://localhost); commas between several
+  HOSTBUS_TLS_CA, HOSTBUS_TLS_CERT, HOSTBUS_TLS_KEY, HOSTBUS_TLS_PASSPHRASE
+                    for amqps://
+  NO_COLOR          no colours
+
+Exit status:
+${exitCodeLines().join('\n')}
+
+Examples:
+  hostbus hosts                              # who is there?
+  hostbus call h1 getHostInfo                # ask a host
+  hostbus verbs copyImage                    # what does a verb take?
+  hostbus image copy --help                  # more, with examples, of each command`;
+
+export function buildProgram(version: string, execute: Execute): Command {
+  const program = new Command('hostbus')
+    .description('Command hosts over the message bus: call their verbs, watch their tasks and events.')
+    .version(version)
+    .helpCommand('help [command...]', 'show the help of a command')
+    .addHelpText('after', overview)
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .exitOverride();
+  addOptions(program, globalOptions);
+  const parents = new Map<string, Command>();
+  for (const spec of commands) {
+    const parent = spec.path.length === 1 ? program : group(program, parents, spec.path[0]);
+    addCommand(parent, spec, execute);
+  }
+  return program;
+}
+
+function group(program: Command, parents: Map<string, Command>, name: string): Command {
+  const known = parents.get(name);
+  if (known) return known;
+  const made = program
+    .command(name)
+    .description(groups[name] ?? '')
+    .helpCommand(false);
+  parents.set(name, made);
+  return made;
+}
+
+function addCommand(parent: Command, spec: CommandSpec, execute: Execute): void {
+  const command = parent.command(spec.path.at(-1) ?? '').summary(spec.summary);
+  command.description(sentence(spec.summary) + (spec.details === undefined ? '' : `\n\n${spec.details}`));
+  for (const { name, description, required = true, rest = false } of spec.args) {
+    const word = rest ? `${name}...` : name;
+    command.argument(required ? `<${word}>` : `[${word}]`, description);
+  }
+  addOptions(command, spec.options);
+  const lines = spec.examples.map(({ line, says }) => `  # ${says}\n  ${line}`);
+  command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+  command.action(async (...all: unknown[]) => {
+    const words = new Map<string, string | readonly string[]>();
+    for (const [index, { name }] of spec.args.entries()) {
+      const value = all[index];
+      if (typeof value === 'string') words.set(name, value);
+      else if (Array.isArray(value)) words.set(name, value.map(String));
+    }
+    const options: Record<string, unknown> = command.optsWithGlobals();
+    await execute(spec, new Invocation(words, options), options);
+  });
+}
+
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
+}
+
+function addOptions(command: Command, specs: readonly OptionSpec[]): void {
+  for (const { flags, description, choices, open = false, repeatable = false } of specs) {
+    const option = new Option(
+      flags,
+      choices && !open ? `${description}: ${choices.join(', ')}` : description,
+    );
+    if (repeatable) {
+      option.argParser((value: string, before: readonly string[] | undefined) => {
+        if (choices) for (const item of value.split(',')) checkChoice(flags, item, choices);
+        return [...(before ?? []), value];
+      });
+    } else if (choices && !open) option.argParser((value: string) => checkChoice(flags, value, choices));
+    command.addOption(option);
+  }
+}
+
+function checkChoice(flags: string, value: string, choices: readonly string[]): string {
+  if (!choices.includes(value))
+    throw new UsageError(`${flags}: '${value}' is not one of ${choices.join(', ')}`);
+  return value;
+}
+
+/** @throws UsageError when no host can have that ID */
+export function checkHostId(hostId: string): void {
+  if (!hostIdPattern.test(hostId))
+    throw new UsageError(
+      `'${hostId}' is not a host ID: 1 to 63 of a-z, 0-9 and -, not starting or ending with -`,
+      ['Which hosts are there: hostbus hosts'],
+    );
+}
