@@ -1,0 +1,20 @@
+/** `node bench/run.ts [calls|outstanding|latency|start|copies] [ROUNDS]`: the figures of docs/performance.md. Without a name: all. */
+const [name, rounds = '5'] = process.argv.slice(2);
+
+const benches: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
+  calls: async (n) => (await import('./calls.ts')).benchCalls(n),
+  outstanding: async (n) => (await import('./outstanding.ts')).benchOutstanding(n),
+  latency: async () => (await import('./latency.ts')).benchLatency(),
+  copies: async (n) => (await import('./copies.ts')).benchCopies(n),
+  start: async (n) => (await import('./start.ts')).benchStart(n),
+};
+
+const chosen = name === undefined ? Object.keys(benches) : [name];
+for (const one of chosen) {
+  const bench = benches[one];
+  if (bench === undefined) {
+    process.stderr.write(`There is no benchmark ${one}; there are: ${Object.keys(benches).join(', ')}\n`);
+    process.exit(64);
+  }
+  await bench(Number(rounds));
+}
