@@ -4,16 +4,20 @@
  *
  * HOSTBUS_BENCH_DIR names a directory on the file system to measure (default: that of temporary files); it needs 25 GiB.
  */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { makeDiskImage } from '../demo/disk-image.ts';
 import { startPrivateBroker } from '../rabbitmq/private-broker.ts';
 import { type Client, connect } from '../src/client/client.ts';
 import { startDaemon } from '../test/lib/daemon.ts';
 import { type BenchServer, benchServer, median, row } from './round-trips.ts';
+
+/** Never the synchronous one while the client lives: its heartbeats would stop. */
+const run = promisify(execFile);
 
 const gibibyte = 2 ** 30;
 const mebibyte = 2 ** 20;
@@ -40,9 +44,9 @@ const datasets: readonly Dataset[] = [
     format: 'qcow2',
     make: async (path) => {
       await makeDiskImage(`${path}.raw`, gibibyte, gibibyte);
-      execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', `${path}.raw`, path]);
+      await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', `${path}.raw`, path]);
       rmSync(`${path}.raw`);
-      execFileSync('sync', ['-f', path]);
+      await run('sync', ['-f', path]);
     },
   },
 ];
@@ -109,16 +113,16 @@ async function benchDataset(
   const file = join(directory, 'source');
   await dataset.make(file);
   const source = { domainId, imageId: randomUUID() };
-  await host.call(
+  const imported = await host.call(
     'importImage',
     { ...source, path: file, format: dataset.format },
-    { taskId: 'import', timeout: 60_000 },
+    { timeout: 60_000 },
   );
-  await host.task('import').wait();
+  await host.task(imported.taskId).wait();
   const ours = () => copyByHost(client, server, source);
-  const contenders: [string, () => Promise<Measured> | Measured][] = [
+  const contenders: [string, () => Promise<Measured>][] = [
     ['hostbus copyImage', ours],
-    ...Object.entries(peers).map(([name, command]): [string, () => Measured] => [
+    ...Object.entries(peers).map(([name, command]): [string, () => Promise<Measured>] => [
       name,
       () => copyByCommand(command(dataset.format), file, `${file}.copy`),
     ]),
@@ -129,8 +133,8 @@ async function benchDataset(
     const order = contenders.map((_, i) => contenders[(i + round) % contenders.length]);
     for (const entry of order) {
       if (entry === undefined) continue;
-      execFileSync('sync');
-      warmMemory();
+      await run('sync');
+      await warmMemory();
       results.get(entry[0])?.push(await entry[1]());
     }
   }
@@ -160,8 +164,8 @@ async function benchDataset(
  * In a virtual machine, memory that has been free for a while may have gone back to the host; whoever gets it first pays for its
  * return, with as much CPU time as the copy itself. So it is touched before each measurement.
  */
-function warmMemory(): void {
-  execFileSync(process.execPath, [
+async function warmMemory(): Promise<void> {
+  await run(process.execPath, [
     '-e',
     'const b = []; for (let i = 0; i < 5; i++) b.push(Buffer.alloc(2 ** 30, 1))',
   ]);
@@ -176,8 +180,8 @@ async function copyByHost(
   const target = { domainId: source.domainId, imageId: randomUUID() };
   const cpuBefore = server.cpuSeconds();
   const beganMs = performance.now();
-  await host.call('copyImage', { source, target }, { taskId: 'copy', timeout: 60_000 });
-  const task = await host.task('copy').wait();
+  const { taskId } = await host.call('copyImage', { source, target }, { timeout: 60_000 });
+  const task = await host.task(taskId).wait();
   const measured = { wallS: (performance.now() - beganMs) / 1000, cpuS: server.cpuSeconds() - cpuBefore };
   if (task.state !== 'succeeded')
     throw new Error(`the copy ended as ${task.state}: ${task.error?.message ?? ''}`);
@@ -185,14 +189,11 @@ async function copyByHost(
   return measured;
 }
 
-function copyByCommand(command: string, source: string, target: string): Measured {
+async function copyByCommand(command: string, source: string, target: string): Promise<Measured> {
   // bash's own `time` tells of all its children.
   const script = `TIMEFORMAT='%R %U %S'; { time { ${command} && sync "$2"; } 2>&3; } 3>&2 2>&1`;
-  const [wall, user, system] = execFileSync('bash', ['-c', script, 'bash', source, target])
-    .toString()
-    .trim()
-    .split(' ')
-    .map(Number);
+  const { stdout } = await run('bash', ['-c', script, 'bash', source, target]);
+  const [wall, user, system] = stdout.trim().split(' ').map(Number);
   rmSync(target);
   return { wallS: wall ?? 0, cpuS: (user ?? 0) + (system ?? 0) };
 }

@@ -18,6 +18,8 @@ interface PendingCall {
   readonly hostId: string;
   readonly method: string;
   readonly taskId: string;
+  /** A task found under the ID is this call's: the ID was made for it, or the broker has the request, so that the host saw it first. */
+  known: boolean;
   readonly correlationId: string;
   /** When the host is to be asked about it next, and how long to wait after that. */
   askAtMs: number;
@@ -96,6 +98,7 @@ export class Calls {
         hostId,
         method,
         taskId,
+        known: options.taskId === undefined,
         correlationId,
         askAtMs: performance.now() + firstAskMs,
         askIntervalMs: firstAskMs,
@@ -155,6 +158,7 @@ export class Calls {
     try {
       channel.publish(rpcExchange, call.hostId, call.body, properties, (error) => {
         if (isNack(error)) call.reject(overloaded(call.hostId));
+        else if (!error) call.known = true;
       });
       this.#session?.cork();
     } catch {
@@ -216,10 +220,14 @@ export class Calls {
       if (this.#channel !== undefined) this.#send(call);
       return;
     }
+    if (!sessionLost && !call.known) return; // the broker has not confirmed it: the host cannot know more
     try {
       const task = await this.#ask(call);
       if (!this.#pending.has(call.correlationId)) return;
-      if (task.method !== call.method) throw new OutcomeUnknown(call.hostId, call.taskId);
+      // The record may be of an earlier task with this ID, when nobody knows whether the request arrived.
+      const mayBeEarlier = !call.known && task.finishedAt !== undefined;
+      if (task.method !== call.method || mayBeEarlier) throw new OutcomeUnknown(call.hostId, call.taskId);
+      call.known = true;
       // Its answer is sent before any later one: an ended task that says it has answered has lost its answer.
       if (task.answered) settleFrom(task, call);
     } catch (error) {

@@ -20,13 +20,16 @@ export class CallTimeout extends Error {
   }
 }
 
-/** The answer was lost, and the host no longer knows the task: it was restarted, or forgot it. Look at the object that it worked on. */
+/**
+ * The answer was lost, and the host cannot tell what became of the task: it was restarted, forgot it, or knows one with this ID that
+ * may be an earlier one. Look at the object that it worked on.
+ */
 export class OutcomeUnknown extends Error {
   override readonly name = 'OutcomeUnknown';
   readonly taskId: string;
   constructor(hostId: string, taskId: string, options?: ErrorOptions) {
     super(
-      `The answer was lost and host ${hostId} does not know task ${taskId}: it may or may not have run. Look at the object that it works on before trying again`,
+      `The answer was lost and host ${hostId} cannot tell what became of task ${taskId}: it may or may not have run. Look at the object that it works on before trying again`,
       options,
     );
     this.taskId = taskId;

@@ -1,6 +1,6 @@
 /** Documents equal code: what is generated is fresh and valid, and what is written by hand says the same. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import asyncApiSpecs from '@asyncapi/specs';
@@ -53,8 +53,7 @@ describe('generated documents', () => {
     }
   });
 
-  test('docs/protocol.md has the table of errors as the code has it.', (t) => {
-    if (!existsSync(pathOf('docs/protocol.md'))) return t.skip('docs/protocol.md is not written yet');
+  test('docs/protocol.md has the table of errors as the code has it.', () => {
     const rows = [...read('docs/protocol.md').matchAll(/^\|\s*`?(-?\d{4,5})`?\s*\|\s*`?(\w+)`?\s*\|/gm)];
     const documented = Object.fromEntries(rows.map(([, code, name]) => [name, Number(code)]));
     const declared = Object.fromEntries(Object.entries(errorTable).map(([name, { code }]) => [name, code]));

@@ -9,12 +9,15 @@ export interface TcpProxy extends AsyncDisposable {
   /** Breaks every connection at once; new ones are refused until `mend`. */
   cut(): void;
   mend(): void;
+  /** From now on what callers send is lost, and nobody notices. */
+  swallow(): void;
 }
 
 export async function startTcpProxy(brokerUrl: string): Promise<TcpProxy> {
   const broker = new URL(brokerUrl);
   const sockets = new Set<Socket>();
   let whole = true;
+  let swallowing = false;
   const server = createServer((near) => {
     if (!whole) return void near.destroy();
     const far = connectTcp(Number(broker.port), broker.hostname);
@@ -23,7 +26,10 @@ export async function startTcpProxy(brokerUrl: string): Promise<TcpProxy> {
       [far, near],
     ] as const) {
       sockets.add(from);
-      from.pipe(to);
+      from.on('data', (data) => {
+        if (!(swallowing && from === near)) to.write(data);
+      });
+      from.on('end', () => to.end());
       from.on('error', () => to.destroy());
       from.on('close', () => {
         sockets.delete(from);
@@ -45,6 +51,10 @@ export async function startTcpProxy(brokerUrl: string): Promise<TcpProxy> {
     cut,
     mend: () => {
       whole = true;
+      swallowing = false;
+    },
+    swallow: () => {
+      swallowing = true;
     },
     async [Symbol.asyncDispose]() {
       cut();

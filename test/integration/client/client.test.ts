@@ -106,6 +106,18 @@ test('the failure of a call whose answer was lost is found out', async () => {
   await assert.rejects(call, { name: 'NoSpace', code: 1008 });
 });
 
+test('a call that never arrived is not taken for an earlier one with the same ID', async () => {
+  const h1 = client.host('h1');
+  await h1.callUntyped('work', { ms: 1 }, { taskId: 'used-again' });
+  proxy.swallow();
+  const call = h1.callUntyped('work', { ms: 2 }, { taskId: 'used-again', timeout: 60_000 });
+  const outcome = assert.rejects(call, OutcomeUnknown);
+  await direct.host('h1').call('ping', {});
+  proxy.cut();
+  proxy.mend();
+  await outcome;
+});
+
 test('a call that only reads is sent again after the connection was lost', async () => {
   const work = direct.host('h1').callUntyped('work', { ms: 1500 }, { taskId: 'awaited' });
   await running('awaited');
