@@ -11,6 +11,8 @@ export interface ResourceLimits {
   addressSpaceBytes?: number;
 }
 
+const threadStackBytes = 1024 ** 2;
+
 /**
  * - `limits`: also none at all, which still keeps it from leaving a core dump
  * - the program dies with the daemon, whatever the daemon dies of: nobody goes on writing what a later start believes
@@ -23,7 +25,10 @@ export function confinedCommand(
 ): [string, ...string[]] {
   const bounds = ['--core=0'];
   if (limits.cpuS !== undefined) bounds.push(`--cpu=${limits.cpuS}`);
-  if (limits.addressSpaceBytes !== undefined) bounds.push(`--as=${limits.addressSpaceBytes}`);
+  if (limits.addressSpaceBytes !== undefined) {
+    // Threads get stacks of this size, all of which count: qemu-img may start 64 of them.
+    bounds.push(`--as=${limits.addressSpaceBytes}`, `--stack=${threadStackBytes}`);
+  }
   return ['setpriv', '--pdeathsig', 'KILL', '--', 'prlimit', ...bounds, '--', program, ...args];
 }
 

@@ -86,7 +86,7 @@ export async function run(program: string, args: readonly string[], options: Run
   const [file, ...argv] = command;
   const child = execa(file, argv, {
     stdio: ['ignore', 'pipe', 'pipe', ...descriptors],
-    env: cleanEnvironment(),
+    env: cleanEnvironment(options.limits?.addressSpaceBytes !== undefined),
     extendEnv: false,
     timeout: options.timeoutMs === 'none' ? 0 : options.timeoutMs,
     killSignal: 'SIGKILL',
@@ -177,9 +177,10 @@ async function untilGone(child: ChildProcess): Promise<void> {
   }, pipesGraceMs).unref();
 }
 
-function cleanEnvironment(): Record<string, string> {
+/** @param bounded - whether its address space is: of that, the C library reserves 128 MiB for each thread, unless told not to */
+function cleanEnvironment(bounded: boolean): Record<string, string> {
   const path = process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  return { PATH: path, LC_ALL: 'C' };
+  return { PATH: path, LC_ALL: 'C', ...(bounded ? { MALLOC_ARENA_MAX: '1' } : {}) };
 }
 
 function textOf(output: unknown): string {
