@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ChannelModel, connect, credentials } from 'amqplib';
 import type { Logger } from 'pino';
 import { backoffMs } from '../lib/backoff.ts';
-import { corker } from './cork.ts';
+import { corker, socketOf } from './cork.ts';
 
 export interface BrokerTls {
   readonly ca?: string | Buffer | undefined;
@@ -226,7 +226,6 @@ function withHeartbeat(url: string, seconds: number): string {
 
 /** With an error: only then amqplib stops its heartbeats and tells its channels. */
 function destroy(model: ChannelModel): void {
-  const { stream } = model.connection as unknown as { stream: { destroy(error: Error): void } };
   model.on('error', () => {});
-  stream.destroy(new Error('the session is over'));
+  socketOf(model).destroy(new Error('the session is over'));
 }

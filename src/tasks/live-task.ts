@@ -88,9 +88,6 @@ export class LiveTask implements TaskContext {
   get cancelling(): boolean {
     return this.#cancelling;
   }
-  get answered(): boolean {
-    return this.#answered;
-  }
 
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();

@@ -207,11 +207,6 @@ export class TaskTable {
     );
   }
 
-  /** How many tasks are queued or running; queries are not counted. */
-  get busy(): number {
-    return this.#queued + this.#running;
-  }
-
   counts(): { queued: number; running: number; retained: number; accepted: number; refused: number } {
     return {
       queued: this.#queued,
