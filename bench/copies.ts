@@ -15,6 +15,7 @@ import { startPrivateBroker } from '../rabbitmq/private-broker.ts';
 import { type Client, connect } from '../src/client/client.ts';
 import { startDaemon } from '../test/lib/daemon.ts';
 import { type BenchServer, benchServer, median, row } from './round-trips.ts';
+import { warmMemory } from './warm-memory.ts';
 
 /** Never the synchronous one while the client lives: its heartbeats would stop. */
 const run = promisify(execFile);
@@ -158,17 +159,6 @@ async function benchDataset(
   await host.call('disconnectStorageDomain', { domainId });
   rmSync(file);
   rmSync(join(directory, domainId), { recursive: true });
-}
-
-/**
- * In a virtual machine, memory that has been free for a while may have gone back to the host; whoever gets it first pays for its
- * return, with as much CPU time as the copy itself. So it is touched before each measurement.
- */
-async function warmMemory(): Promise<void> {
-  await run(process.execPath, [
-    '-e',
-    'const b = []; for (let i = 0; i < 5; i++) b.push(Buffer.alloc(2 ** 30, 1))',
-  ]);
 }
 
 async function copyByHost(

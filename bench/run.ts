@@ -1,4 +1,4 @@
-/** `node bench/run.ts [calls|outstanding|latency|start|copies] [ROUNDS]`: the figures of docs/performance.md. Without a name: all. */
+/** `node bench/run.ts [calls|outstanding|latency|start|copies|checkpoints|together] [ROUNDS]`: the figures of docs/performance.md. Without a name: all. */
 const [name, rounds = '5'] = process.argv.slice(2);
 
 const benches: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
@@ -6,6 +6,8 @@ const benches: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
   outstanding: async (n) => (await import('./outstanding.ts')).benchOutstanding(n),
   latency: async () => (await import('./latency.ts')).benchLatency(),
   copies: async (n) => (await import('./copies.ts')).benchCopies(n),
+  checkpoints: async (n) => (await import('./checkpoints.ts')).benchCheckpoints(n),
+  together: async (n) => (await import('./together.ts')).benchTogether(n),
   start: async (n) => (await import('./start.ts')).benchStart(n),
 };
 

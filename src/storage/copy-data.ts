@@ -38,7 +38,7 @@ export interface DataCopy {
 // Cloning shares blocks without moving them; pieces only so that it can be stopped. A multiple of any block size.
 const cloneStepBytes = 1024 * 1024 * 1024;
 /** Chunks that may be on their way to the disk. */
-const chunksAhead = 4;
+const chunksAhead = 8;
 
 /** Runs a copy; `position` and `flush` are for whoever has to end it properly after a failure. */
 export class CopyRun {

@@ -1,10 +1,10 @@
 /**
  * What the progress of a copy counts: bytes of data, not of holes, so that the bar moves at the disk's speed and does not
- * leap. Counting the data beforehand takes two system calls for each stretch of it, so it has a time limit: of a file with
- * very many stretches only the first part is counted so, and in the rest holes count like data. The total never changes.
+ * leap. Counting the data beforehand takes system calls, so it has a time limit: of a file with very many stretches only the first
+ * part may be counted so, and in the rest holes count like data. The total never changes, even where the estimate was wrong.
  */
 import { errnoCode } from '../lib/atomic-file.ts';
-import { nextData } from '../lib/libc.ts';
+import { countData, nextData } from '../lib/libc.ts';
 
 export interface CopyMeasure {
   /** Bytes of the whole work. */
@@ -21,12 +21,23 @@ export async function measureData(fd: number, sizeBytes: number): Promise<CopyMe
   let dataBytes = 0;
   let offset = 0;
   while (offset < sizeBytes && performance.now() < endMs) {
-    const stretch = await dataAfter(fd, offset, sizeBytes);
-    if (stretch === undefined) return { totalBytes: dataBytes, countedTo: sizeBytes };
-    dataBytes += stretch.end - stretch.begin;
-    offset = stretch.end;
+    const part = await countPart(fd, offset, sizeBytes);
+    dataBytes += part.dataBytes;
+    offset = part.countedTo;
   }
   return { totalBytes: dataBytes + sizeBytes - offset, countedTo: offset };
+}
+
+// Hundreds of extents in one system call where the file system tells them, else stretch by stretch.
+async function countPart(fd: number, offset: number, sizeBytes: number) {
+  try {
+    return await countData(fd, offset, sizeBytes);
+  } catch (error) {
+    if (!['ENOTSUP', 'EOPNOTSUPP', 'ENOTTY', 'EINVAL'].includes(errnoCode(error) ?? '')) throw error;
+    const stretch = await dataAfter(fd, offset, sizeBytes);
+    if (stretch === undefined) return { dataBytes: 0, countedTo: sizeBytes };
+    return { dataBytes: stretch.end - stretch.begin, countedTo: stretch.end };
+  }
 }
 
 /** How much of a hole counts as work. */
