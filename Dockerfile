@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="hostbus" \
       org.opencontainers.image.version="${VERSION}"
 
 ENV NODE_ENV=production \
-    UV_THREADPOOL_SIZE=64
+    UV_THREADPOOL_SIZE=256
 # Storage is shared with other hosts: run with --user where its files belong to other IDs.
 USER hostbus:hostbus
 

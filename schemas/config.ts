@@ -79,6 +79,12 @@ export const Config = StrictObject({
           'Storage domains to connect at start: `id` and `path`, and `continue_copies`: "manual" (the default) or "auto", for copies that a restart cut short',
       },
     ),
+    probe_interval: Duration('Time between two looks at each connected storage domain', 10, 0.1),
+    probe_timeout: Duration(
+      'How long a look at a storage domain may take; one whose file system does not answer by then is down',
+      5,
+      0.1,
+    ),
   }),
   tasks: StrictObject({
     max: Type.Integer({ minimum: 1, default: 10_000, description: 'Tasks that may be queued or running' }),

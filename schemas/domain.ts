@@ -82,12 +82,12 @@ export const disconnectStorageDomain = defineVerb({
 
 export const listStorageDomains = defineVerb({
   name: 'listStorageDomains',
-  doc: 'Lists the storage domains that the host has connected.',
+  doc: 'Lists the storage domains that the host has connected, as it last saw them. Answers at once, whatever they do.',
   params: NoParams,
   result: OpenObject({ domains: Type.Array(Domain) }),
   errors: [],
   access: 'read',
-  lane: 'read',
+  lane: 'memory',
   query: true,
   cancellable: false,
   example: {},
@@ -95,13 +95,12 @@ export const listStorageDomains = defineVerb({
 
 export const getStorageDomainStatus = defineVerb({
   name: 'getStorageDomainStatus',
-  doc: 'Looks at a storage domain: is it usable, how large, how full, how quick.',
+  doc: 'Looks at a storage domain: is it usable, how large, how full, how quick. Waits for one that hangs for no longer than `storage.probe_timeout`.',
   params: byId,
   result: Domain,
   errors: ['DomainNotFound'],
   access: 'read',
-  lane: 'read',
-  laneKey,
+  lane: 'wait',
   query: true,
   cancellable: false,
   example: { domainId: exampleId },

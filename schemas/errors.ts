@@ -71,8 +71,8 @@ export const errorTable = {
   },
   DomainUnavailable: {
     code: 1003,
-    when: 'The storage domain cannot be read or written: missing, damaged, foreign, or failing.',
-    data: '`domainId`',
+    when: 'The storage domain cannot be read or written: missing, damaged, foreign, failing, or not answering.',
+    data: '`domainId`, and while its file system does not answer `since` (date-time)',
   },
   ImageNotFound: {
     code: 1004,

@@ -53,7 +53,16 @@ export class Daemon {
     const emit = (happening: Happening) => this.#publisher.publish(happening);
     this.#publisher = new EventPublisher({ hostId, bootId, bufferMax: config.events.buffer_max });
     const startTask = (method: string, params: ImageRef) => this.#startTask(method, params);
-    this.#storage = createStorage({ hostId, bootId, roots: config.storage.roots, log, emit, startTask });
+    const stepAside = (taskId: string) => this.#tasks.stepAside(taskId);
+    const { roots, probe_interval, probe_timeout } = config.storage;
+    this.#storage = createStorage(
+      { hostId, bootId, roots, log, emit, startTask, stepAside },
+      {
+        probeIntervalMs: probe_interval * 1000,
+        lookLimitMs: probe_timeout * 1000,
+        readsAtOnce: config.tasks.lanes.read,
+      },
+    );
     this.#tasks = new TaskTable({
       hostId,
       bootId,

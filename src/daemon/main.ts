@@ -1,7 +1,9 @@
 /** The program hostbusd: arguments, configuration, signals, exit codes. */
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type { Config } from '../../schemas/config.ts';
 import { HostIdTaken } from '../bus/topology.ts';
+import { exitAtOnce } from '../lib/libc.ts';
 import { version } from '../lib/version.ts';
 import { ConfigError, fileVariable, loadConfig, printConfig } from './config.ts';
 import { Daemon } from './daemon.ts';
@@ -47,7 +49,7 @@ export async function live(daemon: Daemon): Promise<never> {
   const { log } = daemon;
   const defect = (error: unknown) => {
     log.fatal({ err: error }, 'a defect: the daemon ends, to be started afresh');
-    process.exit(exitCodes.software);
+    end(exitCodes.software);
   };
   process.on('uncaughtException', defect);
   process.on('unhandledRejection', defect);
@@ -62,7 +64,7 @@ export async function live(daemon: Daemon): Promise<never> {
   watchService(log);
   try {
     await daemon.run();
-    process.exit(exitCodes.ok);
+    end(exitCodes.ok);
   } catch (error) {
     if (!(error instanceof HostIdTaken)) throw error;
     log.fatal(error.message);
@@ -99,5 +101,11 @@ function readArguments(args: readonly string[]) {
 
 function exit(code: number, message: string): never {
   process.stderr.write(`hostbusd: ${message}\n`);
-  process.exit(code);
+  end(code);
+}
+
+// Log and standard error are written already; what remains for the next start is the compiled code.
+function end(code: number): never {
+  flushCompileCache();
+  exitAtOnce(code);
 }

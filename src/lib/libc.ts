@@ -25,6 +25,7 @@ const functions = {
   // Variadic in C; koffi cannot call those asynchronously, and Linux passes these arguments alike on x86-64 and arm64.
   ioctlClone: library.func('int ioctl(int fd, unsigned long request, _In_ file_clone_range *range)'),
   ioctlFiemap: library.func('int ioctl(int fd, unsigned long request, _Inout_ uint8_t *map)'),
+  exit: library.func('void _exit(int status)'),
 } as const;
 
 const seekData = 3;
@@ -179,6 +180,15 @@ export async function allocate(fd: number, lengthBytes: number): Promise<void> {
  */
 export async function punchHole(fd: number, offset: number, lengthBytes: number): Promise<void> {
   await call('fallocate', functions.fallocate, fd, punchHoleKeepingSize, offset, lengthBytes);
+}
+
+/**
+ * Ends the process, whatever its threads do. `process.exit` first waits for the thread pool: for ever, when a thread waits for
+ * a file system that hangs. No `exit` listener is called.
+ */
+export function exitAtOnce(code: number): never {
+  functions.exit(code);
+  throw new Error('_exit returned');
 }
 
 type Argument = number | readonly number[] | Readonly<Record<string, number>> | Buffer;

@@ -22,12 +22,18 @@ export interface StorageOptions {
    * none do.
    */
   startTask?: (verb: 'continueImageCopy', params: ImageRef) => Promise<unknown>;
+  /** Told of a task that waits for a file system which hangs: meanwhile it is to hold no place that others need. */
+  stepAside?: (taskId: string) => void;
 }
 
-/** Times and sizes that have one right value in production; tests need shorter ones. */
+/** Times and sizes: some are configured, the others have one right value in production. Tests need shorter ones. */
 export interface StorageTuning {
+  /** Time between two looks at each connected domain. */
+  probeIntervalMs: number;
   /** How long a look at a domain may take before it is `down`. */
   lookLimitMs: number;
+  /** How many looks at the images of a domain may be under way at once: each holds a thread. */
+  readsAtOnce: number;
   /** How long a holder must be seen unchanged until it is dead. The same on all hosts of a domain. */
   holderTermMs: number;
   /** How often a holder is renewed; well below the term. */
@@ -44,7 +50,9 @@ export interface StorageTuning {
 }
 
 export const defaultTuning: Readonly<StorageTuning> = Object.freeze({
+  probeIntervalMs: 10_000,
   lookLimitMs: 5_000,
+  readsAtOnce: 16,
   holderTermMs: 15_000,
   holderRenewMs: 3_000,
   checkpointMs: 1_000,

@@ -4,8 +4,9 @@ import type { Domain } from '../../schemas/domain.ts';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { StorageOptions, StorageTuning } from './context.ts';
 import { type DomainLook, lookAtDomain } from './domain-look.ts';
-import { defectOf, domainUnavailable } from './failures.ts';
-import { withTimeLimit } from './time-limit.ts';
+import { DomainReads } from './domain-reads.ts';
+import { defectOf, domainHangs, domainUnavailable } from './failures.ts';
+import { LimitedWork, NoAnswer } from './limited-work.ts';
 
 export type DomainState = Domain['status'];
 export type ContinueCopies = 'auto' | 'manual';
@@ -24,25 +25,25 @@ export interface DomainEntry {
 /** A domain that can be worked in. */
 export type ConnectedDomain = DomainEntry & { readonly directory: string };
 
-interface PendingLook {
-  promise: Promise<DomainLook>;
-  startedMs: number;
-}
-
 export class DomainTable {
   readonly #options: StorageOptions;
-  readonly #lookLimitMs: number;
+  readonly #readsAtOnce: number;
   readonly #log: Logger;
   readonly #entries = new Map<string, DomainEntry>();
   /** Tasks that work in a domain, by domain ID. */
   readonly #users = new Map<string, string[]>();
-  /** One look at a time for each directory: a hanging file system must not use up the thread pool. */
-  readonly #looks = new Map<string, PendingLook>();
+  /** By directory. */
+  readonly #looks: LimitedWork<DomainLook>;
+  /** By directory, and kept: what hangs in it still does when the domain is disconnected and connected again. */
+  readonly #reads = new Map<string, DomainReads>();
+  /** Directories that are known to hang. */
+  readonly #hanging = new Set<string>();
 
   constructor(options: StorageOptions, tuning: Readonly<StorageTuning>) {
     this.#options = options;
-    this.#lookLimitMs = tuning.lookLimitMs;
+    this.#readsAtOnce = tuning.readsAtOnce;
     this.#log = options.log;
+    this.#looks = new LimitedWork(tuning.lookLimitMs, (directory) => this.#lookAgain(directory));
   }
 
   entries(): DomainEntry[] {
@@ -66,10 +67,8 @@ export class DomainTable {
     const entry = this.get(domainId);
     const { directory } = entry;
     if (directory === undefined) throw domainUnavailable(domainId, entry.last.message ?? 'it is down');
-    const look = this.#looks.get(directory);
-    if (look !== undefined && performance.now() - look.startedMs > this.#lookLimitMs) {
-      throw domainUnavailable(domainId, this.#hangText());
-    }
+    const since = this.#looks.lateSince(directory);
+    if (since !== undefined) throw domainHangs(domainId, since);
     return { ...entry, directory };
   }
 
@@ -84,7 +83,7 @@ export class DomainTable {
     const users = this.#users.get(domainId) ?? [];
     this.#users.set(domainId, [...users, taskId]);
     try {
-      await this.#requireUp(domainId);
+      await this.requireUp(domainId);
       return await work(domain);
     } finally {
       const left = [...(this.#users.get(domainId) ?? [])];
@@ -94,7 +93,22 @@ export class DomainTable {
     }
   }
 
-  async #requireUp(domainId: string): Promise<void> {
+  /**
+   * Looks at images of a domain, and waits no longer than until the domain is known to hang.
+   *
+   * @param work - changes nothing: it may go on when nobody waits for it any more
+   * @throws {HostbusError} DomainNotFound, DomainUnavailable; what `work` throws
+   */
+  async reading<T>(domainId: string, work: (domain: ConnectedDomain) => Promise<T>): Promise<T> {
+    const domain = this.connected(domainId);
+    const { directory } = domain;
+    const reads = this.#reads.get(directory) ?? new DomainReads(this.#readsAtOnce);
+    this.#reads.set(directory, reads);
+    return reads.run(() => work(domain));
+  }
+
+  /** @throws {HostbusError} DomainNotFound, DomainUnavailable; at the latest when a look at it takes too long */
+  async requireUp(domainId: string): Promise<void> {
     const { status, message } = await this.look(this.get(domainId));
     if (status === 'down') throw new HostbusError('DomainUnavailable', message ?? 'It is down', { domainId });
   }
@@ -121,14 +135,17 @@ export class DomainTable {
    * @throws {HostbusError} DomainUnavailable, also when it does not answer in time
    */
   async probe(directory: string, domainId: string): Promise<DomainLook> {
-    const pending = this.#looks.get(directory) ?? this.#startLook(directory, domainId);
-    const leftMs = Math.max(0, pending.startedMs + this.#lookLimitMs - performance.now());
     try {
-      return await withTimeLimit(pending.promise, leftMs, () =>
-        domainUnavailable(domainId, this.#hangText()),
-      );
+      const look = await this.#looks.run(directory, () => lookAtDomain(directory, domainId));
+      this.#hanging.delete(directory);
+      return look;
     } catch (error) {
-      if (error instanceof HostbusError) throw error;
+      if (error instanceof NoAnswer) {
+        const hangs = domainHangs(domainId, error.since);
+        this.#letGo(directory, domainId, hangs);
+        throw hangs;
+      }
+      this.#hanging.delete(directory);
       throw domainUnavailable(domainId, defectOf(error) ?? 'looking at it failed', error);
     }
   }
@@ -152,17 +169,19 @@ export class DomainTable {
     }
   }
 
-  #startLook(directory: string, domainId: string): PendingLook {
-    const promise = lookAtDomain(directory, domainId);
-    const look = { promise, startedMs: performance.now() };
-    this.#looks.set(directory, look);
-    const ended = () => this.#looks.delete(directory);
-    promise.then(ended, ended);
-    return look;
+  // Nobody waits for a read that hangs. A task that changes something must wait, since it may go on at any time; but not in
+  // a lane, which it might share with tasks that have nothing to do with this domain, and with those that are to be refused.
+  #letGo(directory: string, domainId: string, hangs: HostbusError): void {
+    if (this.#hanging.has(directory)) return;
+    this.#hanging.add(directory);
+    this.#reads.get(directory)?.refuseAll(hangs);
+    const taskIds = this.#users.get(domainId) ?? [];
+    this.#log.warn({ domainId, taskIds }, hangs.message);
+    for (const taskId of taskIds) this.#options.stepAside?.(taskId);
   }
 
-  #hangText(): string {
-    return `its file system does not answer within ${this.#lookLimitMs / 1000} s`;
+  #lookAgain(directory: string): void {
+    for (const entry of this.#entries.values()) if (entry.directory === directory) void this.look(entry);
   }
 
   #tell(domain: Domain): void {

@@ -45,6 +45,15 @@ export function domainUnavailable(domainId: string, why: string, cause?: unknown
   );
 }
 
+/** DomainUnavailable, for as long as its file system does not answer. */
+export function domainHangs(domainId: string, since: Date): HostbusError {
+  const why = `its file system has not answered since ${since.toISOString()}`;
+  const wayOut =
+    'As soon as it answers, the domain is used again; if it does not, see to its file server, or unmount it by force';
+  const message = `Storage domain ${domainId} cannot be used: ${why}. ${wayOut}`;
+  return new HostbusError('DomainUnavailable', message, { domainId, since: since.toISOString() });
+}
+
 /** NoSpace, from an error of the system or from a comparison made beforehand. */
 export function noSpace(
   where: Where,

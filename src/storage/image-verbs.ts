@@ -25,8 +25,8 @@ export interface ImageVerbs {
 export function imageVerbs(context: StorageContext): ImageVerbs {
   return {
     createImage: (params, task) => createImage(context, params, task),
-    getImageStatus: async ({ domainId, imageId }) =>
-      (await readImage(context, context.domains.connected(domainId), imageId)).status,
+    getImageStatus: ({ domainId, imageId }) =>
+      context.domains.reading(domainId, async (domain) => (await readImage(context, domain, imageId)).status),
     listImages: (params) => listImages(context, params),
     deleteImage: async (ref, task) => {
       await context.domains.use(ref.domainId, task.taskId, (domain) =>
@@ -100,14 +100,17 @@ async function listImages(
   context: StorageContext,
   { domainId, limit = 100, cursor }: { domainId: string; limit?: number; cursor?: string },
 ): Promise<{ images: image.ImageStatus[]; nextCursor?: string }> {
-  const domain = context.domains.connected(domainId);
   const after = cursor === undefined ? '' : decodeCursor(cursor);
-  const names = await inDomain({ domainId }, () => readdir(domainPaths.images(domain.directory)));
+  const names = await context.domains.reading(domainId, ({ directory }) =>
+    inDomain({ domainId }, () => readdir(domainPaths.images(directory))),
+  );
   const left = names.filter((name) => isUuid(name) && name > after).sort();
   const page = left.slice(0, limit);
   const found = new Map<string, image.ImageStatus>();
   await forEachOf(page, readsAtOnce, async (imageId) => {
-    const status = await statusUnlessGone(context, domain, imageId);
+    const status = await context.domains.reading(domainId, (domain) =>
+      statusUnlessGone(context, domain, imageId),
+    );
     if (status !== undefined) found.set(imageId, status);
   });
   const images = page.map((imageId) => found.get(imageId)).filter((status) => status !== undefined);

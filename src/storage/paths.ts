@@ -12,13 +12,11 @@ import { errnoCode } from '../lib/atomic-file.ts';
  * @throws {HostbusError} InvalidPath when it is outside, or does not exist
  */
 export async function resolveInRoots(path: string, roots: readonly string[]): Promise<string> {
-  const realRoots = await realPathsOf(roots);
-  // Looked at as text first, so that nothing outside is touched, not even to see whether it exists.
-  if (!isAbsolute(path) || !isInside(resolve(path), [...roots, ...realRoots])) throw outside(path, roots);
+  if (!(await mayBeInside(path, roots))) throw outside(path, roots);
   const real = await realpath(path).catch((error: unknown) => {
     throw unusable(path, error);
   });
-  if (!isInside(real, realRoots)) throw outside(path, roots);
+  if (!(await isReallyInside(real, path, roots))) throw outside(path, roots);
   return real;
 }
 
@@ -29,15 +27,15 @@ export async function resolveInRoots(path: string, roots: readonly string[]): Pr
  * @throws {HostbusError} InvalidPath when it is outside, a symbolic link, not a regular file, or cannot be opened
  */
 export async function openInRoots(path: string, roots: readonly string[]): Promise<FileHandle> {
-  const realRoots = await realPathsOf(roots);
-  if (!isAbsolute(path) || !isInside(resolve(path), [...roots, ...realRoots])) throw outside(path, roots);
+  if (!(await mayBeInside(path, roots))) throw outside(path, roots);
   // O_NONBLOCK: opening a FIFO or a device must not wait for anything.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const file = await open(path, flags).catch((error: unknown) => {
     throw unusable(path, error);
   });
   try {
-    if (!isInside(await readlink(`/proc/self/fd/${file.fd}`), realRoots)) throw outside(path, roots);
+    const real = await readlink(`/proc/self/fd/${file.fd}`);
+    if (!(await isReallyInside(real, path, roots))) throw outside(path, roots);
     if (!(await file.stat()).isFile()) {
       throw new HostbusError('InvalidPath', `${path} is not a regular file`, { path });
     }
@@ -46,6 +44,22 @@ export async function openInRoots(path: string, roots: readonly string[]): Promi
     await file.close();
     throw error;
   }
+}
+
+// Looked at as text, so that nothing outside is touched, not even to see whether it exists. And no root is looked at without
+// need: it may hang.
+async function mayBeInside(path: string, roots: readonly string[]): Promise<boolean> {
+  if (!isAbsolute(path)) return false;
+  const text = resolve(path);
+  return isInside(text, roots) || isInside(text, await realPathsOf(roots));
+}
+
+/** Whether what a path turned out to be is inside: mostly in the root that the path names, sometimes in another. */
+async function isReallyInside(real: string, path: string, roots: readonly string[]): Promise<boolean> {
+  const [near, others] = [true, false].map((isNear) =>
+    roots.filter((root) => isInside(resolve(path), [root]) === isNear),
+  );
+  return isInside(real, await realPathsOf(near ?? [])) || isInside(real, await realPathsOf(others ?? []));
 }
 
 // A root that does not exist (not mounted yet) holds nothing.

@@ -27,7 +27,9 @@ export interface Reader {
 export async function findReader(context: StorageContext, source: ImageRef): Promise<Reader | undefined> {
   for (const { domainId } of context.domains.entries()) {
     try {
-      const found = await readerIn(context, context.domains.connected(domainId), source);
+      // Looked at first: a domain that hangs is given up on as soon as it can be known.
+      await context.domains.requireUp(domainId);
+      const found = await readerIn(context, domainId, source);
       if (found !== undefined) return found;
     } catch (error) {
       // Where nothing can be read, nothing is copied either.
@@ -39,20 +41,28 @@ export async function findReader(context: StorageContext, source: ImageRef): Pro
 
 async function readerIn(
   context: StorageContext,
-  domain: ConnectedDomain,
+  domainId: string,
   source: ImageRef,
 ): Promise<Reader | undefined> {
-  const images = domainPaths.images(domain.directory);
-  const names = await inDomain({ domainId: domain.domainId }, () => readdir(images));
+  const names = await context.domains.reading(domainId, ({ directory }) =>
+    inDomain({ domainId }, () => readdir(domainPaths.images(directory))),
+  );
   let found: Reader | undefined;
   await forEachOf(names.filter(isUuid), readsAtOnce, async (imageId) => {
-    if (found !== undefined || !(await hasCopyRecord(`${images}/${imageId}`))) return;
-    const reading = await unlessGone(readImage(context, domain, imageId));
+    if (found !== undefined) return;
+    const reading = await context.domains.reading(domainId, (domain) => copyTo(context, domain, imageId));
     if (reading !== undefined && isReader(reading.status, source)) {
       found = { target: reading.status, holder: reading.holder };
     }
   });
   return found;
+}
+
+/** An image that is being copied to, or was. */
+async function copyTo(context: StorageContext, domain: ConnectedDomain, imageId: string) {
+  const directory = domainPaths.image(domain.directory, imageId);
+  const hasRecord = await inDomain({ domainId: domain.domainId, imageId }, () => hasCopyRecord(directory));
+  return hasRecord ? unlessGone(readImage(context, domain, imageId)) : undefined;
 }
 
 function isReader({ status, copy }: ImageStatus, source: ImageRef): boolean {

@@ -6,6 +6,7 @@ import { defaultTuning, type StorageContext, type StorageOptions, type StorageTu
 import { type ContinueVerbs, continueVerbs } from './continue-verb.ts';
 import { type ConvertVerbs, convertVerbs } from './convert-verbs.ts';
 import { type CopyVerbs, copyVerbs } from './copy-verbs.ts';
+import { DomainProber } from './domain-prober.ts';
 import { type DomainState, DomainTable } from './domain-table.ts';
 import { type DomainVerbs, domainConnector, domainVerbs } from './domain-verbs.ts';
 import { HolderWatch } from './holder.ts';
@@ -30,10 +31,8 @@ export interface Storage {
 }
 
 /**
- * Makes the storage of one host. Copies need one thread of the pool each while they run, and looks at hanging domains one
- * each: set UV_THREADPOOL_SIZE to 16 or more.
- *
- * @param tuning - for tests; production uses the defaults
+ * Makes the storage of one host. Whatever is under way in a domain holds one thread of the pool each, and one that hangs holds
+ * them until it answers: set UV_THREADPOOL_SIZE to what a few hanging domains may hold, and more.
  */
 export function createStorage(options: StorageOptions, tuning: Partial<StorageTuning> = {}): Storage {
   const compiled = Object.freeze({ ...defaultTuning, ...tuning });
@@ -47,6 +46,7 @@ export function createStorage(options: StorageOptions, tuning: Partial<StorageTu
   };
   const connector = domainConnector(context);
   const configured = new ConfiguredDomains(context, connector);
+  const prober = new DomainProber(context.domains, compiled.probeIntervalMs);
   return {
     implementations: {
       ...domainVerbs(context, connector),
@@ -60,6 +60,7 @@ export function createStorage(options: StorageOptions, tuning: Partial<StorageTu
     connectConfigured: (domains) => configured.connect(domains),
     stopping: () => context.autoContinue.close(),
     close: async () => {
+      prober.close();
       configured.close();
       context.autoContinue.close();
     },

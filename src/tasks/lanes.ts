@@ -20,7 +20,7 @@ export class Lanes {
   /**
    * Runs `work` when the lane has room; at once in lanes without a limit.
    * `work` must not reject: it settles only once whatever it started has stopped, since its end frees the slot.
-   * @returns takes it out of the lane again, while it waits; must not be called once it runs, since that would free its slot
+   * @returns takes it out of the lane again: while it waits, and it never runs; once it runs, and its slot is free although it goes on
    */
   run(lane: LaneName, key: string, work: () => Promise<void>): () => void {
     if (lane === 'memory' || lane === 'wait') {

@@ -42,7 +42,7 @@ export class LiveTask implements TaskContext {
   /** The answer's result, or what the task failed with. */
   readonly outcome: Promise<unknown>;
   state: TaskState = 'queued';
-  /** Takes it out of its lane, while it is queued. */
+  /** Takes it out of its lane: while it is queued, so that it never runs; while it runs, so that its place is free. */
   leaveLane: () => void = () => {};
   /** `performance.now()` at the end: retention is not moved by a changed clock. */
   endedAtMs = 0;

@@ -181,6 +181,15 @@ export class TaskTable {
     return task;
   }
 
+  /**
+   * Gives a running task's place in its lane to others: it waits for something that may never come. It goes on when that does,
+   * and then is one more than the lane's limit.
+   */
+  stepAside(taskId: string): void {
+    const task = this.#live.get(taskId);
+    if (task?.state === 'running') task.leaveLane();
+  }
+
   /** Asks every task to stop, the ones that cannot be cancelled by callers too: the daemon is going. */
   stopAll(): void {
     for (const task of [...this.#live.values()]) {

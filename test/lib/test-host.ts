@@ -1,5 +1,5 @@
 /** hostbusd with a few verbs more, by which tests and benchmarks of the bus can tell exactly what happened. */
-process.env.UV_THREADPOOL_SIZE ??= '64';
+process.env.UV_THREADPOOL_SIZE ??= '256';
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import Type from 'typebox';
