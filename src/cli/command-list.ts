@@ -15,6 +15,6 @@ export const commands: readonly CommandSpec[] = [
 /** What a group of commands is about. */
 export const groups: Readonly<Record<string, string>> = {
   task: 'look at tasks, wait for them, cancel them',
-  image: 'look at disk images, make, copy and delete them',
+  image: 'look at disk images, make, copy, check and delete them',
   domain: 'look at storage domains, make, connect and disconnect them',
 };

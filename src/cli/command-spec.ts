@@ -36,7 +36,15 @@ export interface Example {
   readonly endless?: boolean;
 }
 
-export type Run = (context: Context, given: Invocation) => Promise<void>;
+/** All that the command line takes, for the command that tells a shell. */
+export interface Catalogue {
+  readonly commands: readonly CommandSpec[];
+  /** What each group of commands is about. */
+  readonly groups: Readonly<Record<string, string>>;
+  readonly globalOptions: readonly OptionSpec[];
+}
+
+export type Run = (context: Context, given: Invocation, catalogue: Catalogue) => Promise<void>;
 
 export interface CommandSpec {
   /** `['image', 'copy']`. */

@@ -9,6 +9,7 @@ const imageArgument: ArgumentSpec = {
 const domain = '6f3a1a5e-6f0a-4a7c-9a51-6d3c3b0f2b11';
 const image = `${domain}/0c9a7f0e-3a2b-4f66-8d55-9f1f6f9b7a01`;
 const copy = `${domain}/0c9a7f0e-3a2b-4f66-8d55-9f1f6f9b7a02`;
+const interrupted = `${domain}/0c9a7f0e-3a2b-4f66-8d55-9f1f6f9b7a04`;
 
 export const imageCommands: readonly CommandSpec[] = [
   {
@@ -44,6 +45,60 @@ export const imageCommands: readonly CommandSpec[] = [
       { line: `hostbus image copy h1 ${image} ${copy} --id copy-42 --follow`, says: 'with a progress bar' },
     ],
     load: async () => (await import('./image.ts')).imageCopy,
+  },
+  {
+    path: ['image', 'continue'],
+    summary: 'go on with a copy that was interrupted',
+    details:
+      'From what is on stable storage, on any host that has the storage, whoever began it. A conversion begins again. Answers once the task holds the copy; with --follow the command stays until it is complete.',
+    args: [hostArgument, { ...imageArgument, description: 'the target of the copy' }],
+    options: [idOption, followOption],
+    examples: [
+      { line: `hostbus image continue h1 ${interrupted} --follow`, says: 'where it left off, to the end' },
+    ],
+    load: async () => (await import('./image.ts')).imageContinue,
+  },
+  {
+    path: ['image', 'convert'],
+    summary: 'copy an image into another format',
+    details:
+      'Into the same format, it is made afresh: without what is no longer used. Answers once the target exists; the task goes on converting. With --follow the command stays until it is complete.',
+    args: [
+      hostArgument,
+      { name: 'SOURCE', description: 'DOMAIN/IMAGE to read' },
+      { name: 'TARGET', description: 'DOMAIN/IMAGE to make; DOMAIN/new makes up a UUID' },
+    ],
+    options: [
+      { flags: '--format <FORMAT>', description: 'format of the target; required', choices: imageFormats },
+      idOption,
+      followOption,
+    ],
+    examples: [
+      {
+        line: `hostbus image convert h1 ${image} ${domain}/new --format qcow2 --follow`,
+        says: 'under a new UUID, with a progress bar',
+      },
+    ],
+    load: async () => (await import('./image.ts')).imageConvert,
+  },
+  {
+    path: ['image', 'check'],
+    summary: 'check that an image is whole, or the same as another',
+    details: 'Changes nothing. It may last: --follow shows how far it is, and waits without a limit.',
+    args: [hostArgument, imageArgument],
+    options: [
+      {
+        flags: '--compare-with <DOMAIN/IMAGE>',
+        description: 'also compare what a virtual machine would read with this image, whatever its format',
+      },
+      idOption,
+      followOption,
+    ],
+    examples: [
+      { line: `hostbus image check h1 ${image}`, says: 'status 8 if something is wrong with it' },
+      { line: `hostbus image check h1 ${image} --compare-with ${image} --follow`, says: 'byte by byte' },
+    ],
+    load: async () => (await import('./image.ts')).imageCheck,
   },
   {
     path: ['image', 'import'],

@@ -1,37 +1,39 @@
 /** `hostbus completion`: a script that knows the commands, their options and the verbs. It asks no host, so it is always quick. */
-import { commands, groups } from './command-list.ts';
-import type { ArgumentSpec, CommandSpec, OptionSpec } from './command-spec.ts';
+import type { ArgumentSpec, Catalogue, CommandSpec, OptionSpec } from './command-spec.ts';
 import { bashDriver, candidatesFunction, zshDriver } from './completion-script.ts';
 import type { Context } from './context.ts';
 import { UsageError } from './errors.ts';
 import type { Invocation } from './invocation.ts';
 import { listMember, member } from './json.ts';
 import { committedVerbs, type VerbDoc } from './openrpc.ts';
-import { globalOptions } from './program.ts';
 import { leaves } from './schema.ts';
 import { shellQuote } from './values.ts';
 
 const shells = ['bash', 'zsh'] as const;
 
-export async function completion(context: Context, given: Invocation): Promise<void> {
+export async function completion(context: Context, given: Invocation, catalogue: Catalogue): Promise<void> {
   const shell = shells.find((known) => known === given.word('SHELL'));
   if (!shell)
     throw new UsageError(`there is no completion for '${given.word('SHELL')}': it is either bash or zsh`);
-  context.line(completionScript(shell, await committedVerbs()));
+  context.line(completionScript(shell, catalogue, await committedVerbs()));
 }
 
 /** The script, for `source` (bash) or a directory of `$fpath` (zsh). */
-export function completionScript(shell: (typeof shells)[number], verbs: readonly VerbDoc[]): string {
+export function completionScript(
+  shell: (typeof shells)[number],
+  catalogue: Catalogue,
+  verbs: readonly VerbDoc[],
+): string {
   const names = verbs.map(({ name }) => name);
   const tables = [
-    table('__hostbus_options', optionEntries()),
-    table('__hostbus_values', valueEntries(names)),
-    table('__hostbus_words', wordEntries(names)),
+    table('__hostbus_options', optionEntries(catalogue)),
+    table('__hostbus_values', valueEntries(catalogue, names)),
+    table('__hostbus_words', wordEntries(catalogue, names)),
     table('__hostbus_params', [...paramEntries(verbs)]),
   ].join('\n');
   const [head, driver] =
     shell === 'bash' ? ['# bash completion of hostbus', bashDriver] : ['#compdef hostbus', zshDriver];
-  return `${head}\n${tables}\n${candidatesFunction(Object.keys(groups))}\n${driver}`;
+  return `${head}\n${tables}\n${candidatesFunction(Object.keys(catalogue.groups))}\n${driver}`;
 }
 
 type Entry = readonly [key: string, candidates: readonly string[]];
@@ -47,7 +49,7 @@ function table(name: string, entries: readonly Entry[]): string {
   return `${name}() {\n  case "$1" in\n${cases.join('\n')}\n    *) return 1 ;;\n  esac\n}`;
 }
 
-function optionEntries(): Entry[] {
+function optionEntries({ commands, groups, globalOptions }: Catalogue): Entry[] {
   const everywhere = [...globalOptions.map(longName), '--help'];
   return [
     ['', [...everywhere, '--version']],
@@ -57,7 +59,7 @@ function optionEntries(): Entry[] {
 }
 
 /** For each option that takes a value: `path --option`. Those without known values are there with an empty line. */
-function valueEntries(verbNames: readonly string[]): Entry[] {
+function valueEntries({ commands, groups, globalOptions }: Catalogue, verbNames: readonly string[]): Entry[] {
   const entriesOf = (path: string, options: readonly OptionSpec[]): Entry[] =>
     options
       .filter(({ flags }) => flags.includes('<'))
@@ -74,7 +76,7 @@ function candidatesFor({ choices, kind }: OptionSpec, verbNames: readonly string
 }
 
 /** For each place: `path:place`. */
-function wordEntries(verbNames: readonly string[]): Entry[] {
+function wordEntries({ commands, groups }: Catalogue, verbNames: readonly string[]): Entry[] {
   const first = (command: CommandSpec) => command.path[0];
   const subcommands = Object.keys(groups).map((group): Entry => {
     const members = commands.filter((command) => command.path.length > 1 && first(command) === group);

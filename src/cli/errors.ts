@@ -40,3 +40,11 @@ export class TaskCancelled extends Error {
     this.task = task;
   }
 }
+
+/** A check came to its end, and found something. */
+export class ImageDefective extends Error {
+  override readonly name = 'ImageDefective';
+  constructor(image: string, errorCount: number) {
+    super(`Image ${image} is not in order: ${errorCount === 1 ? '1 error' : `${errorCount} errors`}`);
+  }
+}

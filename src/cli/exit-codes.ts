@@ -7,7 +7,7 @@ import {
   HostUnreachable,
   OutcomeUnknown,
 } from '../client/errors.ts';
-import { Interrupted, TaskCancelled, TaskFailed, UsageError } from './errors.ts';
+import { ImageDefective, Interrupted, TaskCancelled, TaskFailed, UsageError } from './errors.ts';
 
 export const exitCodes = {
   ok: { code: 0, meaning: 'done' },
@@ -21,6 +21,7 @@ export const exitCodes = {
     meaning: 'the answer was lost and the host no longer knows the task: it may or may not have run',
   },
   cancelled: { code: 7, meaning: 'the task was cancelled' },
+  defective: { code: 8, meaning: 'the check found errors in the image' },
   internal: { code: 70, meaning: 'a mistake in hostbus itself' },
   interrupted: { code: 130, meaning: 'Ctrl-C; a task that was being followed goes on' },
 } as const;
@@ -36,6 +37,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CallTimeout) return exitCodes.timeout.code;
   if (error instanceof ConnectionClosed || error instanceof BrokerRefused) return exitCodes.broker.code;
   if (error instanceof OutcomeUnknown) return exitCodes.outcomeUnknown.code;
+  if (error instanceof ImageDefective) return exitCodes.defective.code;
   if (error instanceof Interrupted) return exitCodes.interrupted.code;
   return exitCodes.internal.code;
 }

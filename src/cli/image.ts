@@ -2,9 +2,10 @@
 import type { ImageFormat, ImageStatus } from '../../schemas/image.ts';
 import { allPages, ask } from './ask.ts';
 import type { Context } from './context.ts';
+import { ImageDefective, UsageError } from './errors.ts';
 import { imageFormats } from './ids.ts';
 import type { ImageRef, Invocation } from './invocation.ts';
-import { isObject, member } from './json.ts';
+import { isObject, listMember, member } from './json.ts';
 import { percentOf } from './progress-bar.ts';
 import { type Sent, send } from './send.ts';
 import { formatBytes } from './units.ts';
@@ -59,6 +60,37 @@ export async function imageCopy(context: Context, given: Invocation): Promise<vo
   await change(context, given, 'copyImage', params);
 }
 
+export async function imageContinue(context: Context, given: Invocation): Promise<void> {
+  await change(context, given, 'continueImageCopy', given.image(imageArgument));
+}
+
+export async function imageConvert(context: Context, given: Invocation): Promise<void> {
+  const [source, target, { format }] = [given.image('SOURCE'), given.newImage('TARGET'), formatOf(given)];
+  if (format === undefined)
+    throw new UsageError(`--format is missing: the format to convert to, ${imageFormats.join(' or ')}`);
+  await change(context, given, 'convertImage', { source, target, format });
+}
+
+/** @throws ImageDefective, once what was found has been printed */
+export async function imageCheck(context: Context, given: Invocation): Promise<void> {
+  const image = given.image(imageArgument);
+  const compareWith = given.optionalImage('compareWith', '--compare-with');
+  const params = { ...image, ...(compareWith && { compareWith }) };
+  const sent = await change(context, given, 'checkImage', params, 'quietly');
+  const result = sent.kind === 'answer' ? sent.answer : sent.task.result;
+  const [ok, errors] = [member(result, 'ok') === true, listMember(result, 'errors').map(String)];
+  const name = nameOf(image);
+  if (!context.options.json) {
+    const sound = compareWith === undefined ? 'whole' : `whole, and the same as ${nameOf(compareWith)}`;
+    context.pairs([
+      ['image', name],
+      ['result', ok ? sound : 'not in order'],
+      ...errors.map((error, index) => [`error ${index + 1}`, error] as const),
+    ]);
+  }
+  if (!ok) throw new ImageDefective(name, errors.length);
+}
+
 export async function imageImport(context: Context, given: Invocation): Promise<void> {
   const params = { ...given.newImage(imageArgument), path: given.word('PATH'), ...formatOf(given) };
   await change(context, given, 'importImage', params);
@@ -78,7 +110,7 @@ export async function imageCreate(context: Context, given: Invocation): Promise<
 export async function imageDelete(context: Context, given: Invocation): Promise<void> {
   const ref: ImageRef = given.image(imageArgument);
   await change(context, given, 'deleteImage', ref, 'quietly');
-  context.note(`Image ${ref.domainId}/${ref.imageId} is deleted.`);
+  context.note(`Image ${nameOf(ref)} is deleted.`);
 }
 
 async function change(
@@ -113,7 +145,7 @@ function isImage(value: unknown): value is ImageStatus {
 
 function printImage(context: Context, image: ImageStatus): void {
   const pairs: [string, string][] = [
-    ['image', `${image.domainId}/${image.imageId}`],
+    ['image', nameOf(image)],
     ['status', image.status],
     ['format', image.format],
     ['capacity', `${formatBytes(image.capacity)} (${image.capacity} bytes)`],
@@ -127,7 +159,11 @@ function printImage(context: Context, image: ImageStatus): void {
 }
 
 function sourceOf(source: NonNullable<ImageStatus['copy']>['source']): string {
-  return 'path' in source ? source.path : `${source.domainId}/${source.imageId}`;
+  return 'path' in source ? source.path : nameOf(source);
+}
+
+function nameOf({ domainId, imageId }: ImageRef): string {
+  return `${domainId}/${imageId}`;
 }
 
 /** `45 % by copy-42 at h1`. */

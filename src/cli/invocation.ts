@@ -107,11 +107,13 @@ export class Invocation {
 
   /** `DOMAIN/IMAGE`. */
   image(name: string): ImageRef {
-    const word = this.word(name);
-    const [domainId, imageId, ...rest] = word.split('/');
-    if (domainId === undefined || imageId === undefined || rest.length > 0)
-      throw new UsageError(`${name}: '${word}' is not an image: write DOMAIN/IMAGE, two UUIDs`);
-    return { domainId: uuid(domainId, `${name}, domain`), imageId: uuid(imageId, `${name}, image`) };
+    return imageRef(this.word(name), name);
+  }
+
+  /** An option that takes `DOMAIN/IMAGE`; `flag` is how it is written. */
+  optionalImage(name: string, flag: string): ImageRef | undefined {
+    const text = this.text(name);
+    return text === undefined ? undefined : imageRef(text, flag);
   }
 
   /** Bytes, from a size such as `10G`. */
@@ -138,4 +140,11 @@ function uuid(text: string, name: string): string {
   if (!uuidPattern.test(lower))
     throw new UsageError(`${name}: '${text}' is not a UUID such as 6f3a1a5e-6f0a-4a7c-9a51-6d3c3b0f2b11`);
   return lower;
+}
+
+function imageRef(word: string, name: string): ImageRef {
+  const [domainId, imageId, ...rest] = word.split('/');
+  if (domainId === undefined || imageId === undefined || rest.length > 0)
+    throw new UsageError(`${name}: '${word}' is not an image: write DOMAIN/IMAGE, two UUIDs`);
+  return { domainId: uuid(domainId, `${name}, domain`), imageId: uuid(imageId, `${name}, image`) };
 }

@@ -1,14 +1,16 @@
 /** One run of `hostbus`: from the words of the command line to the exit status. */
 import type { CommanderError } from 'commander';
 import { version } from '../lib/version.ts';
+import { commands, groups } from './command-list.ts';
 import type { CommandSpec } from './command-spec.ts';
 import { connectionSettings, connector, maskUrl } from './connection.ts';
 import { type Connector, Context } from './context.ts';
-import { Interrupted, TaskCancelled, TaskFailed, UsageError } from './errors.ts';
+import { ImageDefective, Interrupted, TaskCancelled, TaskFailed, UsageError } from './errors.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import { checkHostId } from './ids.ts';
 import type { Invocation } from './invocation.ts';
 import { type Io, paint, takesColour } from './io.ts';
-import { buildProgram, checkHostId } from './program.ts';
+import { buildProgram, globalOptions } from './program.ts';
 import { errorDocument, interruptionNote, reportOf } from './report-error.ts';
 import { printable } from './text.ts';
 
@@ -84,7 +86,7 @@ async function execute(
     if (word !== undefined && spec.path[0] !== 'verbs') checkHostId(word);
   }
   const command = await spec.load();
-  await command(state.context, given);
+  await command(state.context, given, { commands, groups, globalOptions });
 }
 
 function textOption<Name extends string>(name: Name, given: Invocation): { [name in Name]?: string } {
@@ -107,8 +109,9 @@ function fail(state: RunState, failure: unknown): number {
     return exitCodeOf(error);
   }
   if (json) {
-    // a task that was followed has been printed as it ended, with its error in it
-    if (error instanceof TaskFailed || error instanceof TaskCancelled) return exitCodeOf(error);
+    // a task that was followed has been printed as it ended, with its error in it; what a check found has been printed, too
+    const printed = [TaskFailed, TaskCancelled, ImageDefective].some((kind) => error instanceof kind);
+    if (printed) return exitCodeOf(error);
     io.stdout.write(`${JSON.stringify(errorDocument(error))}\n`);
     return exitCodeOf(error);
   }

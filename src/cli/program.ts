@@ -4,7 +4,6 @@ import { commands, groups } from './command-list.ts';
 import type { CommandSpec, OptionSpec } from './command-spec.ts';
 import { UsageError } from './errors.ts';
 import { exitCodeLines } from './exit-codes.ts';
-import { hostIdPattern } from './ids.ts';
 import { Invocation } from './invocation.ts';
 
 export type Execute = (
@@ -124,13 +123,4 @@ function checkChoice(flags: string, value: string, choices: readonly string[]): 
   if (!choices.includes(value))
     throw new UsageError(`${flags}: '${value}' is not one of ${choices.join(', ')}`);
   return value;
-}
-
-/** @throws UsageError when no host can have that ID */
-export function checkHostId(hostId: string): void {
-  if (!hostIdPattern.test(hostId))
-    throw new UsageError(
-      `'${hostId}' is not a host ID: 1 to 63 of a-z, 0-9 and -, not starting or ending with -`,
-      ['Which hosts are there: hostbus hosts'],
-    );
 }

@@ -140,13 +140,26 @@ const hints: { readonly [name in ErrorName]?: Hint } = {
       : [`Held by task ${taskId} at ${hostId}: hostbus task wait ${hostId} ${shellQuote(taskId)}`];
   },
   ImageNotReady: (data, doing) => [
-    `Its state: hostbus image status ${at(doing)} ${textMember(data, 'domainId') ?? 'DOMAIN'}/${textMember(data, 'imageId') ?? 'IMAGE'}`,
+    `Its state: hostbus image status ${at(doing)} ${imageOf(data)}`,
+    ...(textMember(data, 'status') === 'interrupted' ? [goingOn(data, doing)] : []),
+  ],
+  CopyFailed: (data, doing) => [goingOn(data, doing)],
+  DomainUnavailable: (data, doing) => [
+    `Its state: hostbus domain status ${at(doing)} ${textMember(data, 'domainId') ?? 'DOMAIN'}`,
   ],
 };
 
 function hintsOf(name: string | undefined, data: unknown, doing: Doing): readonly string[] {
   const hint = name !== undefined && Object.hasOwn(hints, name) ? hints[name as ErrorName] : undefined;
   return hint?.(data, doing) ?? [];
+}
+
+function goingOn(data: unknown, doing: Doing): string {
+  return `Once the cause is gone, go on with it: hostbus image continue ${at(doing)} ${imageOf(data)} --follow`;
+}
+
+function imageOf(data: unknown): string {
+  return `${textMember(data, 'domainId') ?? 'DOMAIN'}/${textMember(data, 'imageId') ?? 'IMAGE'}`;
 }
 
 function at(doing: Doing): string {

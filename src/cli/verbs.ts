@@ -2,10 +2,10 @@
 import { verbsOf } from './call.ts';
 import type { Context } from './context.ts';
 import { UsageError } from './errors.ts';
+import { checkHostId } from './ids.ts';
 import type { Invocation } from './invocation.ts';
 import { isObject, listMember, member, textMember } from './json.ts';
 import { committedVerbs, type Schema, type VerbDoc } from './openrpc.ts';
-import { checkHostId } from './program.ts';
 import { alternatives, leaves } from './schema.ts';
 import { nearest } from './suggest.ts';
 import { printable } from './text.ts';

@@ -74,6 +74,19 @@ describe('imports', () => {
     });
   }
 
+  test('No file imports itself, by whatever way, types aside.', () => {
+    const done = new Set<string>();
+    const walk = (file: string, way: readonly string[]): void => {
+      assert.ok(!way.includes(file), [...way, file].join(' → '));
+      if (done.has(file)) return;
+      for (const { target, typeOnly } of importsOf(file))
+        if (!typeOnly && target.startsWith('s') && target.endsWith('.ts')) walk(target, [...way, file]);
+      done.add(file);
+    };
+    for (const file of files) walk(file, []);
+    assert.ok(done.size >= files.length);
+  });
+
   for (const [name, onlyIn] of [
     ['amqplib', ['src/bus', 'src/client']],
     ['execa', ['src/programs']],

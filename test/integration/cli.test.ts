@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { type PrivateBroker, startPrivateBroker } from '../../rabbitmq/private-broker.ts';
 import { commands } from '../../src/cli/command-list.ts';
 import type { Example } from '../../src/cli/command-spec.ts';
+import { connect } from '../../src/client/client.ts';
 import { startDaemon, type TestDaemon } from '../lib/daemon.ts';
 import { until } from '../lib/until.ts';
 
@@ -20,6 +21,7 @@ const domainId = '6f3a1a5e-6f0a-4a7c-9a51-6d3c3b0f2b11';
 const source = `${domainId}/0c9a7f0e-3a2b-4f66-8d55-9f1f6f9b7a01`;
 const target = `${domainId}/0c9a7f0e-3a2b-4f66-8d55-9f1f6f9b7a02`;
 const imported = `${domainId}/0c9a7f0e-3a2b-4f66-8d55-9f1f6f9b7a03`;
+const interrupted = `${domainId}/0c9a7f0e-3a2b-4f66-8d55-9f1f6f9b7a04`;
 
 let dir: string;
 let root: string;
@@ -111,12 +113,34 @@ async function json(...words: string[]): Promise<Record<string, unknown>> {
   return JSON.parse(await succeed(...words, '--json')) as Record<string, unknown>;
 }
 
+const refOf = (image: string) => ({ domainId, imageId: image.slice(domainId.length + 1) });
+
+/** An image whose making was cut short: a conversion is cancelled as soon as it has begun. */
+async function interruptedImage(): Promise<void> {
+  await using client = await connect(broker.url);
+  const host = client.host('h1');
+  const target = refOf(interrupted);
+  await until('a conversion is interrupted', async () => {
+    const { taskId } = await host.call('convertImage', { source: refOf(source), target, format: 'qcow2' });
+    // It may have ended already.
+    await host
+      .task(taskId)
+      .cancel()
+      .catch(() => undefined);
+    await host.task(taskId).wait();
+    if ((await host.call('getImageStatus', target)).status === 'interrupted') return true;
+    await host.call('deleteImage', target);
+    return false;
+  });
+}
+
 /** Makes what an example takes for granted. */
 async function prepare(line: string): Promise<void> {
   if (line.includes('copy-42')) await hostbus('task', 'wait', 'h1', 'copy-42', '--quiet');
   if (/image copy|importImage/.test(line)) {
     for (const made of [target, imported]) await hostbus('image', 'delete', 'h1', made);
   }
+  if (/image continue/.test(line)) await interruptedImage();
   if (/image delete/.test(line)) await hostbus('image', 'create', 'h1', target, '1M');
   if (/domain connect/.test(line)) await hostbus('domain', 'disconnect', 'h1', domainId);
   if (/domain (disconnect|status)/.test(line)) await hostbus('domain', 'connect', 'h1', domainId, root);
@@ -227,6 +251,40 @@ test('Following tells progress and ends with the result', async () => {
   const states = lines.split('\n').map((line) => (JSON.parse(line) as { state: string }).state);
   assert.ok(states.length >= 2, lines);
   assert.equal(states.at(-1), 'succeeded');
+});
+
+test('A check that finds a difference lists it, and has the exit status 8', async () => {
+  const changed = (await json(
+    'image',
+    'import',
+    'h1',
+    `${domainId}/new`,
+    join(root, 'source.raw'),
+    '--format',
+    'raw',
+  )) as {
+    image: { imageId: string; volumeId: string };
+    taskId: string;
+  };
+  await succeed('task', 'wait', 'h1', changed.taskId);
+  const { imageId, volumeId } = changed.image;
+  const file = await open(join(root, domainId, 'images', imageId, volumeId), 'r+');
+  await file.write(Buffer.from('changed'), 0, 7, 1024 ** 2);
+  await file.close();
+  const image = `${domainId}/${imageId}`;
+  assert.match(await succeed('image', 'check', 'h1', image), /^result +whole$/m);
+  const { code, stdout, stderr } = await hostbus(
+    'image',
+    'check',
+    'h1',
+    image,
+    '--compare-with',
+    source,
+    '--follow',
+  );
+  assert.equal(code, 8, stderr);
+  assert.match(stdout, /^error 1 +compared with image .* differs at offset 1048576$/m);
+  assert.match(stderr, /is not in order: 1 error/);
 });
 
 test('On a terminal progress is a bar in one line', async () => {

@@ -5,8 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { commands, groups } from '../../../src/cli/command-list.ts';
 import { completionScript } from '../../../src/cli/completion.ts';
 import { committedVerbs } from '../../../src/cli/openrpc.ts';
+import { globalOptions } from '../../../src/cli/program.ts';
+
+const catalogue = { commands, groups, globalOptions };
 
 const run = promisify(execFile);
 const hasZsh = spawnSync('zsh', ['--version']).status === 0;
@@ -15,8 +19,8 @@ let dir: string;
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'hostbus-completion-'));
   const verbs = await committedVerbs();
-  await writeFile(join(dir, 'hostbus.bash'), completionScript('bash', verbs));
-  await writeFile(join(dir, '_hostbus'), completionScript('zsh', verbs));
+  await writeFile(join(dir, 'hostbus.bash'), completionScript('bash', catalogue, verbs));
+  await writeFile(join(dir, '_hostbus'), completionScript('zsh', catalogue, verbs));
   await writeFile(join(dir, 'server.pem'), '');
 });
 
@@ -63,6 +67,9 @@ test('bash completes commands and their subcommands', async () => {
 test('bash completes options and the values that they can have', async () => {
   assert.deepEqual(await bashOffers('hostbus image create h1 x 1G --form'), ['--format']);
   assert.deepEqual(await bashOffers('hostbus image create h1 x 1G --format '), ['raw', 'qcow2']);
+  assert.deepEqual(await bashOffers('hostbus image con'), ['continue', 'convert']);
+  assert.deepEqual(await bashOffers('hostbus image convert h1 x y --format '), ['raw', 'qcow2']);
+  assert.deepEqual(await bashOffers('hostbus image check h1 x --comp'), ['--compare-with']);
   assert.deepEqual(await bashOffers('hostbus task list h1 --state q'), ['queued']);
   assert.deepEqual(await bashOffers('hostbus events --kind '), ['task', 'host', 'image', 'domain']);
   assert.deepEqual(await bashOffers('hostbus call h1 ping --qu'), ['--quiet']);
