@@ -6,23 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
-import { pino } from 'pino';
 import { inspectImage } from '../../../src/programs/qemu-img.ts';
 import { ProgramFailed, run } from '../../../src/programs/run.ts';
+import { failure, isAlive, log, options } from '../../lib/programs.ts';
 import { until } from '../../lib/until.ts';
-
-const log = pino({ level: 'silent' });
-const options = { log, timeoutMs: 10_000 };
-
-async function failure(promise: Promise<unknown>): Promise<ProgramFailed> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof ProgramFailed, `another error: ${String(error)}`);
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'it did not fail' });
-}
 
 async function scratch(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'hostbus-programs-'));
@@ -38,15 +25,6 @@ async function withPath<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } finally {
     process.env.PATH = before;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }
 

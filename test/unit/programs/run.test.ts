@@ -1,34 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { pino } from 'pino';
-import { type FailureKind, ProgramFailed, run } from '../../../src/programs/run.ts';
-
-const log = pino({ level: 'silent' });
-const options = { log, timeoutMs: 10_000 };
-
-async function failure(promise: Promise<unknown>): Promise<ProgramFailed> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof ProgramFailed, `another error: ${String(error)}`);
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'it did not fail' });
-}
+import { type FailureKind, run } from '../../../src/programs/run.ts';
+import { failure, isAlive, log, options } from '../../lib/programs.ts';
 
 async function failsAs(kind: FailureKind, promise: Promise<unknown>, message: RegExp): Promise<void> {
   const error = await failure(promise);
   assert.equal(error.kind, kind);
   assert.match(error.message, message);
-}
-
-function isGone(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch {
-    return true;
-  }
 }
 
 test('arguments reach the program as they are, and its output comes back', async () => {
@@ -66,13 +44,12 @@ test('a program that somebody kills is told from one that fails', async () => {
 test('a program that ignores SIGTERM is gone when its time-out is reported', async () => {
   const script = 'trap "" TERM; echo $$; while :; do sleep 1; done';
   let pid = 0;
-  const watching = pino({ level: 'silent' });
-  const promise = run('bash', ['-c', `echo $$ >&2; ${script}`], { log: watching, timeoutMs: 300 });
+  const promise = run('bash', ['-c', `echo $$ >&2; ${script}`], { log, timeoutMs: 300 });
   const error = await failure(promise);
   assert.equal(error.kind, 'timeout');
   pid = Number(error.stderr.trim());
   assert.ok(pid > 0);
-  assert.ok(isGone(pid));
+  assert.ok(!isAlive(pid));
 });
 
 test('aborting kills the program', async () => {

@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { HolderWatch } from '../../../src/storage/holder.ts';
-import type { ChildJob } from '../../crash/storage-child.ts';
+import { endProcess, startCopy } from '../../lib/copying-process.ts';
 import { domainOf, fillImage, host, refused, scratch, type TestHost, task, until } from './world.ts';
 
 const mebibyte = 1024 * 1024;
-const childPath = fileURLToPath(new URL('../../crash/storage-child.ts', import.meta.url));
 const slow = {
   bestMethod: 'kernel' as const,
   chunkBytes: 4096,
@@ -33,21 +28,12 @@ async function readyWorld(t: TestContext, mib: number) {
   return { root, h2, domainId, source, target, statusOn };
 }
 
-/** Another process that is h1, in the middle of a copy. */
-async function copyingHost(t: TestContext, job: Omit<ChildJob, 'hostId' | 'bootId' | 'action'>) {
-  const whole: ChildJob = { ...job, hostId: 'h1', bootId: 'boot-1', action: 'copyImage', tuning: slow };
-  const stdio = ['ignore', 'pipe', 'inherit'] as const;
-  const child = spawn(process.execPath, [childPath, JSON.stringify(whole)], { stdio: [...stdio] });
-  t.after(() => end(child));
-  assert.ok(child.stdout !== null);
-  for await (const line of createInterface({ input: child.stdout })) if (line === 'answered') break;
-  return child;
-}
+type World = Awaited<ReturnType<typeof readyWorld>>;
 
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGKILL');
-  await once(child, 'exit');
+/** Another process that is h1, in the middle of the copy. */
+function copyingHost(t: TestContext, { root, domainId, source, target }: World) {
+  const job = { root, domainId, sourceId: source.imageId, imageId: target.imageId, tuning: slow };
+  return startCopy(t, { ...job, hostId: 'h1', bootId: 'boot-1' });
 }
 
 test('another host sees a living copy as copying from its beginning to its end', async (t) => {
@@ -84,10 +70,11 @@ test('another host sees a living copy as copying from its beginning to its end',
 });
 
 test('a host that dies in a copy: others see it interrupted after the term, not before', async (t) => {
-  const { root, h2, domainId, source, target, statusOn } = await readyWorld(t, 64);
-  const child = await copyingHost(t, { root, domainId, sourceId: source.imageId, imageId: target.imageId });
+  const world = await readyWorld(t, 64);
+  const { h2, target, statusOn } = world;
+  const child = await copyingHost(t, world);
   assert.equal(await statusOn(h2), 'copying');
-  await end(child);
+  await endProcess(child);
   const diedMs = performance.now();
   assert.equal(await statusOn(h2), 'copying');
   await refused('ImageBusy', h2.verbs.deleteImage(target, task()));
@@ -100,8 +87,9 @@ test('a host that dies in a copy: others see it interrupted after the term, not 
 });
 
 test('a host that is stopped is taken for dead, and for alive again when it goes on', async (t) => {
-  const { root, h2, domainId, source, target, statusOn } = await readyWorld(t, 64);
-  const child = await copyingHost(t, { root, domainId, sourceId: source.imageId, imageId: target.imageId });
+  const world = await readyWorld(t, 64);
+  const { h2, statusOn } = world;
+  const child = await copyingHost(t, world);
   child.kill('SIGSTOP');
   await until('interrupted', async () => (await statusOn(h2)) === 'interrupted');
   child.kill('SIGCONT');
@@ -109,9 +97,10 @@ test('a host that is stopped is taken for dead, and for alive again when it goes
 });
 
 test('a restarted host gives up what its earlier boot held, at once and for all', async (t) => {
-  const { root, h2, domainId, source, target, statusOn } = await readyWorld(t, 64);
-  const child = await copyingHost(t, { root, domainId, sourceId: source.imageId, imageId: target.imageId });
-  await end(child);
+  const world = await readyWorld(t, 64);
+  const { root, h2, domainId, statusOn } = world;
+  const child = await copyingHost(t, world);
+  await endProcess(child);
   const h1 = host(t, root, { bootId: 'boot-2', tuning: { ...slow, holderTermMs: 60_000 } });
   await h1.verbs.connectStorageDomain({ domainId, path: root }, task());
   assert.deepEqual(h1.events(), ['image.interrupted', 'domain.up']);
@@ -147,13 +136,19 @@ test('a writer that finds itself replaced stops, and leaves the image to the oth
   const { volumeId } = await h2.verbs.getImageStatus(target, task());
   const path = `${root}/${domainId}/images/${target.imageId}/${volumeId}.holder`;
   const text = `${JSON.stringify({ hostId: 'h3', bootId: 'b', taskId: 'other', generation: 2, counter: 0 })}\n`;
-  await writeFile(`${path}.taken`, text);
-  // Until it stays: a renewal under way may come after it.
-  await until('the take-over stays', async () => {
-    await writeFile(`${path}.taken`, text);
-    await rename(`${path}.taken`, path);
-    await new Promise((resolve) => setTimeout(resolve, slow.holderRenewMs));
-    return (await readFile(path, 'utf8')) === text;
+  let ended = false;
+  const noteEnd = () => {
+    ended = true;
+  };
+  copy.then(noteEnd, noteEnd);
+  await until('the writer has stopped', async () => {
+    if (ended) return true;
+    // A renewal that was under way may have come after it.
+    if ((await readFile(path, 'utf8')) !== text) {
+      await writeFile(`${path}.taken`, text);
+      await rename(`${path}.taken`, path);
+    }
+    return false;
   });
   const error = await copy;
   assert.equal(Object(error.data.holder).hostId, 'h3');
@@ -162,9 +157,10 @@ test('a writer that finds itself replaced stops, and leaves the image to the oth
 });
 
 test('a garbled holder is watched like any other', async (t) => {
-  const { root, h2, domainId, source, target, statusOn } = await readyWorld(t, 64);
-  const child = await copyingHost(t, { root, domainId, sourceId: source.imageId, imageId: target.imageId });
-  await end(child);
+  const world = await readyWorld(t, 64);
+  const { root, h2, domainId, target, statusOn } = world;
+  const child = await copyingHost(t, world);
+  await endProcess(child);
   const { volumeId } = await h2.verbs.getImageStatus(target, task());
   await writeFile(`${root}/${domainId}/images/${target.imageId}/${volumeId}.holder`, '');
   assert.equal(await statusOn(h2), 'copying');
