@@ -24,6 +24,7 @@ export async function domainList(context: Context, given: Invocation): Promise<v
       { title: 'AVAILABLE', align: 'right' },
       { title: 'DELAY', align: 'right' },
       { title: 'PATH' },
+      { title: 'MESSAGE' },
     ],
     domains.map((domain) => [
       domain.domainId,
@@ -33,6 +34,7 @@ export async function domainList(context: Context, given: Invocation): Promise<v
       formatBytes(domain.available),
       delayOf(domain),
       domain.path,
+      domain.message ?? '',
     ]),
     `${given.word('HOST')} has no storage domain connected.`,
   );

@@ -180,7 +180,9 @@ export class DomainTable {
     for (const taskId of taskIds) this.#options.stepAside?.(taskId);
   }
 
+  // It has answered at last; should it hang again, what has begun meanwhile is let go, too.
   #lookAgain(directory: string): void {
+    this.#hanging.delete(directory);
     for (const entry of this.#entries.values()) if (entry.directory === directory) void this.look(entry);
   }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { withMirrors } from '../../lib/mirror.ts';
 import { withDisk } from './disks.ts';
@@ -156,5 +156,42 @@ test('reads that hang are given up, and the domain is used again as soon as it a
     assert.equal((await h1.verbs.getImageStatus(image, task())).status, 'ok');
     await rename(`${mirror.real}/${domainId}`, `${mirror.real}/away`);
     await tells(h1, domainId, 'down', /gone/);
+  });
+});
+
+test('a domain that answers once and hangs again keeps no read waiting', async (t) => {
+  await withMirrors(t, 1, async (root, [mirror]) => {
+    assert.ok(mirror);
+    const h1 = host(t, root, { tuning });
+    const domainId = await domainOf(h1, root);
+    const [metadata, images] = [`${root}/${domainId}/dom_md/metadata`, `${root}/${domainId}/images`];
+    const good = await readFile(metadata);
+    // What looks read and what reads read hang each for itself: a FIFO that nobody writes, and the mirror.
+    execFileSync('mount', ['--bind', mirror.path, images]);
+    try {
+      const image = { domainId, imageId: randomUUID() };
+      await h1.verbs.createImage({ ...image, format: 'raw', capacity: 512 }, task());
+      await unlink(metadata);
+      execFileSync('mkfifo', [metadata]);
+      await tells(h1, domainId, 'down', /has not answered since/);
+      await writeFile(metadata, good);
+      // That look is over, and the next one under way: until that is late, too, reads begin.
+      const read = async () => h1.verbs.getImageStatus(image, task());
+      await until('reads begin', () =>
+        read().then(
+          () => true,
+          () => false,
+        ),
+      );
+      mirror.hang();
+      await refused('DomainUnavailable', read());
+      mirror.goOn();
+    } finally {
+      execFileSync('umount', ['-l', images]);
+    }
+    await rename(metadata, `${metadata}.fifo`);
+    await writeFile(metadata, good);
+    await writeFile(`${metadata}.fifo`, good);
+    await tells(h1, domainId, 'up');
   });
 });
