@@ -1,5 +1,8 @@
-/** From starting the process to the first answer, and the memory of a daemon that idles. `node bench/run.ts start [ROUNDS]` */
+/** From starting the process to the first answer, the memory of a daemon that idles, and the command line beside bare node. `node bench/run.ts start [ROUNDS]` */
+import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { startPrivateBroker } from '../rabbitmq/private-broker.ts';
 import { connect } from '../src/client/client.ts';
 import { startDaemon } from '../test/lib/daemon.ts';
@@ -27,4 +30,26 @@ export async function benchStart(rounds: number): Promise<void> {
   process.stdout.write(
     `RSS after ${idleMs / 1000} s idle     ${(median(rssBytes) / 2 ** 20).toFixed(0)} MiB\n`,
   );
+  await benchCommandLine(rounds);
+}
+
+async function benchCommandLine(rounds: number): Promise<void> {
+  const program = fileURLToPath(new URL('../src/bin/hostbus.ts', import.meta.url));
+  const bareMs: number[] = [];
+  const helpMs: number[] = [];
+  await timeOf([program, '--help']); // fills the compile cache
+  for (let round = 0; round < rounds; round += 1) {
+    bareMs.push(await timeOf(['-e', '0']));
+    helpMs.push(await timeOf([program, '--help']));
+  }
+  const ratio = median(helpMs.map((ms, i) => ms / (bareMs[i] ?? ms)));
+  process.stdout.write(
+    `hostbus --help        ${median(helpMs).toFixed(0)} ms, ${ratio.toFixed(1)} × node alone\n`,
+  );
+}
+
+async function timeOf(args: readonly string[]): Promise<number> {
+  const beganMs = performance.now();
+  await promisify(execFile)(process.execPath, args);
+  return performance.now() - beganMs;
 }
