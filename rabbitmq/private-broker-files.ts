@@ -23,6 +23,8 @@ export type BrokerPlan = {
   nodeName: string;
   user: string;
   password: string;
+  /** Of the machine, on which it listens for clients. */
+  address: string;
   ports: BrokerPorts;
   config: string;
   definitions: Record<string, unknown>;
@@ -45,9 +47,9 @@ export function writeBrokerFiles(plan: BrokerPlan): void {
  * changed meanwhile.
  */
 export function writeBrokerConfig(plan: BrokerPlan, loadDefinitions: boolean): void {
-  const { dir, ports, tls } = plan;
+  const { dir, address, ports, tls } = plan;
   const lines = [
-    `listeners.tcp.1 = 127.0.0.1:${ports.amqp}`,
+    `listeners.tcp.1 = ${address}:${ports.amqp}`,
     'log.file.level = info',
     'log.console = false',
     // A developer's machine may be short of either; the test that wants an alarm says so in `config`.
@@ -59,7 +61,7 @@ export function writeBrokerConfig(plan: BrokerPlan, loadDefinitions: boolean): v
   if (tls && ports.tls) {
     const required = tls.requireClientCertificate === true;
     lines.push(
-      `listeners.ssl.1 = 127.0.0.1:${ports.tls}`,
+      `listeners.ssl.1 = ${address}:${ports.tls}`,
       `ssl_options.cacertfile = ${tls.caFile}`,
       `ssl_options.certfile = ${tls.certFile}`,
       `ssl_options.keyfile = ${tls.keyFile}`,

@@ -11,6 +11,8 @@ import { linkMinimalHome } from './private-broker-home.ts';
 export type PrivateBrokerOptions = {
   /** As RabbitMQ exports them (exchanges, users, permissions …); loaded at the first start. */
   definitions?: Record<string, unknown>;
+  /** An IPv4 address of this machine, on which it listens for clients. Default 127.0.0.1. */
+  address?: string;
   /** More lines for rabbitmq.conf; they win over the launcher's own. */
   config?: string;
   /** Adds a TLS listener on a port of its own. */
@@ -41,13 +43,15 @@ function findBinDir(): string {
  */
 export async function planBroker(options: PrivateBrokerOptions, minimal: boolean): Promise<BrokerPlan> {
   const binDir = findBinDir();
-  const [amqpPort, distribution, tlsPort] = await freePorts();
+  const address = options.address ?? LOOPBACK;
+  const [amqpPort, distribution, tlsPort] = await freePorts(address);
   const plan: BrokerPlan = {
     dir: mkdtempSync(join(options.parentDir ?? tmpdir(), 'private-broker-')),
     binDir,
     nodeName: `rabbit-${randomBytes(4).toString('hex')}@localhost`,
     user: 'launcher',
     password: randomBytes(18).toString('base64url'),
+    address,
     ports: { amqp: amqpPort, distribution, ...(options.tls ? { tls: tlsPort } : {}) },
     config: options.config ?? '',
     definitions: options.definitions ?? {},
@@ -68,19 +72,20 @@ export async function planBroker(options: PrivateBrokerOptions, minimal: boolean
  * one of which could take the port while the node is down; a client that keeps trying to reconnect could even
  * reach itself.
  */
-async function freePorts(): Promise<[number, number, number]> {
-  return [await freePort(), await freePort(), await freePort()];
+async function freePorts(address: string): Promise<[number, number, number]> {
+  return [await freePort(address), await freePort(LOOPBACK), await freePort(address)];
 }
 
+const LOOPBACK = '127.0.0.1';
 const LOWEST_PORT = 10_000;
 
-async function freePort(): Promise<number> {
+async function freePort(address: string): Promise<number> {
   for (;;) {
     const port = randomInt(LOWEST_PORT, firstOutgoingPort());
     const server = createServer();
     const free = await new Promise<boolean>((resolve) => {
       server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
+      server.listen(port, address, () => resolve(true));
     });
     if (!free) continue;
     await new Promise((resolve) => server.close(resolve));

@@ -1,5 +1,5 @@
 /**
- * A RabbitMQ node of one's own, for tests, the demonstration and benchmarks: real, on loopback only, in one
+ * A RabbitMQ node of one's own, for tests, the demonstration and benchmarks: real, on loopback unless asked, in one
  * temporary directory, gone without a trace afterwards (no epmd, no Erlang process, no file).
  *
  * - Works as root and as an ordinary user, on hosts whose name does not resolve.
@@ -35,12 +35,12 @@ export type { BrokerTls } from './private-broker-files.ts';
 export type { PrivateBrokerOptions } from './private-broker-plan.ts';
 
 export type PrivateBroker = {
-  /** `amqp://user:password@127.0.0.1:port`, as an administrator made for this node. Same after a restart. */
+  /** `amqp://user:password@address:port`, as an administrator made for this node. Same after a restart. */
   readonly url: string;
   readonly user: string;
   readonly password: string;
   readonly port: number;
-  /** `amqps://…@localhost:port`; undefined without the `tls` option. */
+  /** `amqps://…@localhost:port`, or with the address if that is not loopback; undefined without the `tls` option. */
   readonly tlsUrl: string | undefined;
   readonly dir: string;
   /** The Erlang process; undefined while the node is down. */
@@ -141,8 +141,9 @@ class PrivateNode implements PrivateBroker {
   }
 
   get tlsUrl(): string | undefined {
-    const { ports, user, password } = this.#plan;
-    return ports.tls === undefined ? undefined : `amqps://${user}:${password}@localhost:${ports.tls}`;
+    const { address, ports, user, password } = this.#plan;
+    const name = address === '127.0.0.1' ? 'localhost' : address;
+    return ports.tls === undefined ? undefined : `amqps://${user}:${password}@${name}:${ports.tls}`;
   }
 
   get pid(): number | undefined {
@@ -150,7 +151,7 @@ class PrivateNode implements PrivateBroker {
   }
 
   urlFor(user: string, password: string): string {
-    return `amqp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@127.0.0.1:${this.port}`;
+    return `amqp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${this.#plan.address}:${this.port}`;
   }
 
   async start(): Promise<void> {
