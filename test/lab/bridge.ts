@@ -66,13 +66,17 @@ export async function setCable(state: LabState, host: number, position: 'up' | '
   await succeed(['ip', 'link', 'set', cableOf(state, host), position]);
 }
 
+export async function hasBridge(state: LabState): Promise<boolean> {
+  const shown = await ip('-json', 'link', 'show', bridgeOf(state));
+  if (shown.exitCode !== 0) return false;
+  const [link] = JSON.parse(shown.stdout) as Link[];
+  return link?.address === state.bridgeMac;
+}
+
 /** Removes the bridge and its cables, if it is this lab's. */
 export async function removeBridge(state: LabState): Promise<void> {
+  if (!(await hasBridge(state))) return;
   const bridge = bridgeOf(state);
-  const shown = await ip('-json', 'link', 'show', bridge);
-  if (shown.exitCode !== 0) return;
-  const [link] = JSON.parse(shown.stdout) as Link[];
-  if (link?.address !== state.bridgeMac) return;
   const cables = await ip('-json', 'link', 'show', 'master', bridge);
   for (const { ifname } of JSON.parse(cables.stdout || '[]') as Link[]) await removeLink(ifname);
   await removeLink(bridge);

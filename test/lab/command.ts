@@ -8,6 +8,8 @@ export interface CommandOptions {
   /** Its standard input. @default empty */
   input?: string;
   env?: Record<string, string>;
+  /** What an error calls it. @default the command line */
+  name?: string;
 }
 
 export interface CommandResult {
@@ -32,7 +34,7 @@ export const cleanEnvironment = {
  */
 export async function runCommand(
   argv: readonly string[],
-  { timeoutMs = 30_000, input = '', env = {} }: CommandOptions = {},
+  { timeoutMs = 30_000, input = '', env = {}, name = argv.join(' ') }: CommandOptions = {},
 ): Promise<CommandResult> {
   const [program = '', ...args] = argv;
   const result = await execa(program, args, {
@@ -45,11 +47,11 @@ export async function runCommand(
     reject: false,
     stripFinalNewline: false,
   });
-  if (result.timedOut) throw new Error(`${argv.join(' ')}: not done after ${timeoutMs} ms`);
+  if (result.timedOut) throw new Error(`${name}: not done after ${timeoutMs} ms`);
   if (result.exitCode !== undefined) {
     return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr };
   }
-  if (result.signal === undefined) throw new Error(`${program} could not be started: ${result.message}`);
+  if (result.signal === undefined) throw new Error(`${name} could not be started: ${result.message}`);
   return { exitCode: 128 + signalNumber(result.signal), stdout: result.stdout, stderr: result.stderr };
 }
 

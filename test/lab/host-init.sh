@@ -1,17 +1,19 @@
 #!/bin/sh
-# PID 1 of a lab host, in network, mount, UTS, IPC and PID namespaces of its own below the lab's keeper.
+# PID 1 of a lab host, in network, mount, UTS, IPC and PID namespaces of its own. When it dies the kernel kills every
+# process in here and drops every mount. What outlives it are loop devices, which take-down.ts finds again.
 #
 # From the environment:
-#   LAB_DIR       the lab's directory; pool/ in it is the XFS on which the hosts' disks are
+#   LAB_DIR       the lab's directory; hN/disk.img in it is the host's disk, an XFS
 #   LAB_HOST      number of this host, from 1;  LAB_HOSTS: how many there may be
 #   LAB_SUBNET    the first three numbers of the addresses
+#   LAB_GEO_REPLICATION  yes or no
 #   LAB_CHECKOUT  this project;  LAB_SHARED: directories of the machine that the host sees, with ":" between them
 #
-# The host's root is an overlay over the machine's: it has all programs of the machine and keeps its own changes in
-# pool/hN/upper, over power cuts too. Its /dev, /run and /tmp are its own.
+# The host's root is an overlay over the machine's: it has all programs of the machine and keeps its own changes on its
+# disk, over power cuts too. Its /dev, /run and /tmp are its own.
 set -eu
 own=$LAB_DIR/h$LAB_HOST
-store=$LAB_DIR/pool/h$LAB_HOST
+store=$own/store
 root=$own/root
 
 # /proc is still the outer one: PID and start time by which the outside knows this host.
@@ -24,26 +26,24 @@ mv "$own/init.new" "$own/init"
 # Kept open, since LAB_DIR is out of sight at the end.
 exec 8>"$own/boot"
 
-# The launcher puts eth0 in here, then says go. At end of file it is dead.
+# Nothing is mounted before the launcher has seen the line above, has put eth0 in here and said go. At end of file it is
+# dead: then so are we.
 read -r go
 [ "$go" = go ]
 exec </dev/null
 
-mkdir -p "$root" "$store/upper" "$store/work" "$store/disks"
-# index=on refuses an upper directory that the host's last life has not quite released yet.
-tries=0
-until mount -t overlay -o "lowerdir=/,upperdir=$store/upper,workdir=$store/work,index=on" overlay "$root"; do
-  tries=$((tries + 1))
-  [ "$tries" -lt 200 ]
-  sleep 0.02
-done
+# XFS, since snapshots of bricks are reflinks. Its loop device frees itself when the last mount is gone.
+mkdir -p "$root" "$store"
+mount -t xfs -o loop,noatime "$own/disk.img" "$store"
+mkdir -p "$store/upper" "$store/work" "$store/disks"
+mount -t overlay -o "lowerdir=/,upperdir=$store/upper,workdir=$store/work" overlay "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mkdir -p "$root/run/lock" "$root/run/gluster" "$root/run/sshd"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
-cp -a "$LAB_DIR/pool/dev/." "$root/dev/"
+cp -a "$LAB_DIR/dev/." "$root/dev/"
 mkdir "$root/dev/pts" "$root/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
@@ -66,22 +66,24 @@ if ! [ -e "$store/prepared" ]; then
   mkdir -p "$root/var/log/glusterfs" "$root/bricks"
   # By default a lost link hangs callers for minutes.
   sed -i 's/option ping-timeout .*/option ping-timeout 5/' "$root/etc/glusterfs/glusterd.vol"
+  # glusterd asks gsyncd, a Python program, a dozen questions before it serves anybody: seconds.
+  [ "$LAB_GEO_REPLICATION" = yes ] || rm -f "$root"/usr/lib/*/glusterfs/gsyncd "$root"/usr/libexec/glusterfs/gsyncd
   : >"$root/etc/fstab"
   echo "h$LAB_HOST" >"$root/etc/hostname"
-  {
-    echo '127.0.0.1 localhost'
-    number=1
-    while [ "$number" -le "$LAB_HOSTS" ]; do
-      echo "$LAB_SUBNET.$number h$number"
-      number=$((number + 1))
-    done
-  } >"$root/etc/hosts"
   for name in lvs lvcreate lvremove lvchange lab-lv; do
     ln -sfn "$LAB_CHECKOUT/test/lab/stand-ins/lvm.sh" "$root/usr/sbin/$name"
   done
   : >"$store/prepared"
 fi
 
+{
+  echo '127.0.0.1 localhost'
+  number=1
+  while [ "$number" -le "$LAB_HOSTS" ]; do
+    echo "$LAB_SUBNET.$number h$number"
+    number=$((number + 1))
+  done
+} >"$root/etc/hosts"
 hostname "h$LAB_HOST"
 ip link set lo up
 ip address add "$LAB_SUBNET.$LAB_HOST/24" dev eth0

@@ -1,6 +1,17 @@
 /** One host of a lab: boots, runs programs, loses its power or its network. */
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PrivateBroker } from '../../rabbitmq/private-broker.ts';
@@ -11,11 +22,11 @@ import {
   withDescendants,
 } from '../../rabbitmq/process-identity.ts';
 import { until } from '../lib/until.ts';
-import { connectHost, disconnectHost, setCable, subnetOf } from './bridge.ts';
+import { connectHost, setCable, subnetOf } from './bridge.ts';
 import { type CommandOptions, type CommandResult, cleanEnvironment, runCommand, succeed } from './command.ts';
 import { type LabDaemon, startLabDaemon } from './lab-daemon.ts';
-import { type LabState, labDir, livingProcess, maxHosts, readText } from './lab-state.ts';
-import { detach, loopOf, loopsAbove } from './loop-devices.ts';
+import { diskOf, findInit, hostDir, type LabState, labDir, maxHosts, readText } from './lab-state.ts';
+import { cutPower } from './take-down.ts';
 
 export interface BrickOptions {
   /** Of the file system; XFS wants 300 at least. @default 1024 */
@@ -40,6 +51,7 @@ export interface LabOfHost {
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const hostInit = join(checkout, 'test/lab/host-init.sh');
+const diskSizeBytes = 64 * 1024 ** 3;
 const libraryDir = '/var/lib/hostbus-lab/lib';
 
 export class LabHost {
@@ -70,19 +82,9 @@ export class LabHost {
     await this.startGlusterd();
   }
 
-  /** The host is dead at once, with all that runs on it. Its disks stay. */
+  /** The host is dead at once, with all that runs on it. Its disk stays. */
   async powerCut(): Promise<void> {
-    const init = this.#findInit();
-    if (init !== undefined) {
-      signalProcess(init, 'SIGKILL');
-      await until(`${this.name} is off`, () => !isAlive(init));
-    }
-    await disconnectHost(this.#lab.state, this.index);
-    await until(`the loop devices of ${this.name} are free`, async () => {
-      const loops = await this.#ownLoops();
-      for (const loop of loops) await detach(loop);
-      return loops.length === 0;
-    });
+    await cutPower(this.#lab.state, this.index);
   }
 
   /** Pulls the network cable. */
@@ -99,7 +101,7 @@ export class LabHost {
    * @throws Error when the host is off, or the program had to be killed because its time was over
    */
   exec(argv: readonly string[], options?: CommandOptions): Promise<CommandResult> {
-    return runCommand([...this.#enter(), ...argv], options);
+    return runCommand([...this.#enter(), ...argv], { ...options, name: `${this.name}: ${argv.join(' ')}` });
   }
 
   /** What to spawn for a program on the host, for who wants its streams. It is killed with the process that this starts. */
@@ -178,17 +180,11 @@ export class LabHost {
   }
 
   get #dir(): string {
-    return join(labDir(this.#lab.state.name), this.name);
-  }
-
-  get #keeper(): ProcessIdentity {
-    const keeper = livingProcess(join(labDir(this.#lab.state.name), 'keeper'));
-    if (keeper === undefined) throw new Error(`lab ${this.#lab.state.name} is down`);
-    return keeper;
+    return hostDir(this.#lab.state.name, this.index);
   }
 
   #findInit(): ProcessIdentity | undefined {
-    return livingProcess(join(this.#dir, 'init'));
+    return findInit(this.#lab.state.name, this.index);
   }
 
   /** The start of a command line that puts the rest into the host; it dies with the process that it is waited for by. */
@@ -204,9 +200,11 @@ export class LabHost {
 
   async #boot(): Promise<void> {
     const { state } = this.#lab;
-    mkdirSync(join(this.#dir, 'root'), { recursive: true });
+    mkdirSync(this.#dir, { recursive: true });
+    await makeDisk(diskOf(state.name, this.index));
+    // Of its last life, which may have ended without powerCut.
+    await cutPower(state, this.index);
     for (const name of ['init', 'boot']) rmSync(join(this.#dir, name), { force: true });
-    await disconnectHost(state, this.index);
     const child = this.#spawnInit();
     const failure = new Promise<never>((_, reject) => {
       child.on('error', reject);
@@ -223,11 +221,8 @@ export class LabHost {
   #spawnInit() {
     const { state } = this.#lab;
     const log = openSync(join(this.#dir, 'log'), 'a');
-    const [program = '', ...args] = [
-      ...['nsenter', '--target', `${this.#keeper.pid}`, '--mount', '--pid', '--'],
-      ...['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork', '--', '/bin/sh', hostInit],
-    ];
-    const child = spawn(program, args, {
+    const namespaces = ['--net', '--mount', '--uts', '--ipc', '--pid', '--fork'];
+    const child = spawn('unshare', [...namespaces, '--', '/bin/sh', hostInit], {
       cwd: '/',
       detached: true,
       stdio: ['pipe', log, log],
@@ -237,6 +232,7 @@ export class LabHost {
         LAB_HOST: `${this.index}`,
         LAB_HOSTS: `${maxHosts}`,
         LAB_SUBNET: subnetOf(state),
+        LAB_GEO_REPLICATION: state.geoReplication ? 'yes' : 'no',
         LAB_CHECKOUT: checkout,
         LAB_SHARED: sharedDirectories().join(':'),
       },
@@ -251,26 +247,15 @@ export class LabHost {
     const log = readText(join(this.#dir, 'log')) ?? '';
     return new Error(`${this.name} did not boot: ${log.trim().split('\n').slice(-5).join('\n')}`);
   }
+}
 
-  async #ownLoops() {
-    const pool = await loopOf(join(labDir(this.#lab.state.name), 'pool.img'));
-    if (pool === undefined) return [];
-    // The pool is mounted where only the keeper sees it.
-    const files = join(`/proc/${this.#keeper.pid}/root`, dirname(this.#dir), 'pool', this.name);
-    const all = await loopsAbove(pool.device);
-    const own = new Set<string>();
-    const loops = [];
-    for (const loop of all) {
-      const isOwn =
-        loop.backDevice === pool.device
-          ? (await succeed(['find', files, '-xdev', '-inum', loop.backInode, '-print', '-quit'])) !== ''
-          : own.has(loop.backDevice);
-      if (!isOwn) continue;
-      own.add(loop.device);
-      loops.push(loop);
-    }
-    return loops;
-  }
+/** Of a size that nobody fills: the file is sparse. Left alone when it is there, and complete from the first moment. */
+async function makeDisk(image: string): Promise<void> {
+  if (existsSync(image)) return;
+  writeFileSync(`${image}.new`, '', { mode: 0o600 });
+  truncateSync(`${image}.new`, diskSizeBytes);
+  await succeed(['mkfs.xfs', '-q', '-K', '-m', 'reflink=1', `${image}.new`]);
+  renameSync(`${image}.new`, image);
 }
 
 /** The checkout, its packages and node, wherever they are, but what is below /usr: each host has that anyway. */

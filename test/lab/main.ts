@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Command } from 'commander';
-import { formPool, type Lab, labRefusal, openLab, startLab } from './lab.ts';
+import { formPool, type Lab, labRefusal, openLab, resumeLab, startLab } from './lab.ts';
 import { isAbandoned, labNames, readLab } from './lab-state.ts';
 import { takeDown, takeDownAbandoned } from './take-down.ts';
 
@@ -46,11 +46,7 @@ async function up(name: string, hosts: number): Promise<Lab> {
     await lab.abandonOwnership();
     return lab;
   }
-  const lab = openLab(name);
-  if (lab.state.owner !== null) throw new Error(`lab ${lab.name} belongs to process ${lab.state.owner.pid}`);
-  if (lab.hosts.length < hosts) lab.grow(hosts);
-  await Promise.all(lab.hosts.slice(0, hosts).map((host) => host.start()));
-  return lab;
+  return resumeLab(name, hosts);
 }
 
 define('exec', 'run a program on host I; ends with its exit code')
