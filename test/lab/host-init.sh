@@ -6,7 +6,7 @@
 #   LAB_DIR       the lab's directory; hN/disk.img in it is the host's disk, an XFS
 #   LAB_HOST      number of this host, from 1;  LAB_HOSTS: how many there may be
 #   LAB_SUBNET    the first three numbers of the addresses
-#   LAB_GEO_REPLICATION  yes or no
+#   LAB_GEO_REPLICATION  yes: with gsyncd, sshd and the key in LAB_DIR/ssh by which all hosts let each other in
 #   LAB_CHECKOUT  this project;  LAB_SHARED: directories of the machine that the host sees, with ":" between them
 #
 # The host's root is an overlay over the machine's: it has all programs of the machine and keeps its own changes on its
@@ -68,11 +68,22 @@ if ! [ -e "$store/prepared" ]; then
   sed -i 's/option ping-timeout .*/option ping-timeout 5/' "$root/etc/glusterfs/glusterd.vol"
   # glusterd asks gsyncd, a Python program, a dozen questions before it serves anybody: seconds.
   [ "$LAB_GEO_REPLICATION" = yes ] || rm -f "$root"/usr/lib/*/glusterfs/gsyncd "$root"/usr/libexec/glusterfs/gsyncd
+  if [ "$LAB_GEO_REPLICATION" = yes ]; then
+    rm -rf "$root"/etc/ssh/ssh_host_* "$root/root/.ssh"
+    ssh-keygen -q -t ed25519 -N '' -f "$root/etc/ssh/ssh_host_ed25519_key"
+    mkdir -m 700 "$root/root/.ssh"
+    cp "$LAB_DIR/ssh/id_ed25519" "$LAB_DIR/ssh/id_ed25519.pub" "$root/root/.ssh/"
+    cp "$LAB_DIR/ssh/id_ed25519.pub" "$root/root/.ssh/authorized_keys"
+    echo 'StrictHostKeyChecking accept-new' >"$root/root/.ssh/config"
+    chmod 600 "$root"/root/.ssh/*
+  fi
   : >"$root/etc/fstab"
   echo "h$LAB_HOST" >"$root/etc/hostname"
   for name in lvs lvcreate lvremove lvchange lab-lv; do
     ln -sfn "$LAB_CHECKOUT/test/lab/stand-ins/lvm.sh" "$root/usr/sbin/$name"
   done
+  # A power cut may lose what is not flushed.
+  sync -f "$store"
   : >"$store/prepared"
 fi
 
@@ -98,6 +109,7 @@ umount -l /.old
 # As a machine does at boot; a disk that does not come up is no reason not to boot.
 lab-lv activate || echo 'some logical volumes were not activated'
 mount -a || echo 'not all of /etc/fstab was mounted'
+[ "$LAB_GEO_REPLICATION" = no ] || /usr/sbin/sshd
 echo ready >&8
 exec 8>&-
 # wait reaps whatever is left to us.

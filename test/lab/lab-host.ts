@@ -26,7 +26,7 @@ import { connectHost, setCable, subnetOf } from './bridge.ts';
 import { type CommandOptions, type CommandResult, cleanEnvironment, runCommand, succeed } from './command.ts';
 import { type LabDaemon, startLabDaemon } from './lab-daemon.ts';
 import { diskOf, findInit, hostDir, type LabState, labDir, maxHosts, readText } from './lab-state.ts';
-import { cutPower } from './take-down.ts';
+import { cutPower, killAndLose } from './take-down.ts';
 
 export interface BrickOptions {
   /** Of the file system; XFS wants 300 at least. @default 1024 */
@@ -35,11 +35,17 @@ export interface BrickOptions {
   thin?: boolean;
 }
 
+export interface PowerCutOptions {
+  /** What was written since the last flush (fsync, sync) is lost, but for what the kernel happened to write. @default false */
+  loseUnflushed?: boolean;
+}
+
 export interface DaemonOptions {
   /** @default the host's name */
   hostId?: string;
   /** @default the lab's own broker, which is started if need be */
   brokerUrl?: string;
+  /** Keys of the configuration. Everybody has access level admin unless they say otherwise. */
   env?: Record<string, string>;
 }
 
@@ -82,8 +88,10 @@ export class LabHost {
     await this.startGlusterd();
   }
 
-  /** The host is dead at once, with all that runs on it. Its disk stays. */
-  async powerCut(): Promise<void> {
+  /** The host is dead at once, with all that runs on it. Its disk stays, as it is or without what no program had flushed. */
+  async powerCut({ loseUnflushed = false }: PowerCutOptions = {}): Promise<void> {
+    const init = this.#findInit();
+    if (loseUnflushed && init !== undefined) await killAndLose(init);
     await cutPower(this.#lab.state, this.index);
   }
 
@@ -100,7 +108,7 @@ export class LabHost {
    * Runs a program on the host, never through a shell, and waits for its end.
    * @throws Error when the host is off, or the program had to be killed because its time was over
    */
-  exec(argv: readonly string[], options?: CommandOptions): Promise<CommandResult> {
+  async exec(argv: readonly string[], options?: CommandOptions): Promise<CommandResult> {
     return runCommand([...this.#enter(), ...argv], { ...options, name: `${this.name}: ${argv.join(' ')}` });
   }
 
@@ -139,6 +147,8 @@ export class LabHost {
     await this.succeed(['tee', '-a', '/etc/fstab'], { input: line });
     await this.succeed(['mount', `/bricks/${name}`]);
     await this.succeed(['mkdir', `/bricks/${name}/brick`]);
+    // A power cut may lose what is not flushed.
+    await this.succeed(['sync', '-f', '/etc/fstab', `/bricks/${name}`]);
     return `${this.name}:/bricks/${name}/brick`;
   }
 
@@ -174,7 +184,9 @@ export class LabHost {
 
   /** Starts hostbusd on the host, and waits until it is connected to the broker. */
   async startDaemon(options: DaemonOptions = {}): Promise<LabDaemon> {
-    const { hostId = this.name, env = {} } = options;
+    const { hostId = this.name } = options;
+    // Off loopback it would serve nobody by default.
+    const env = { HOSTBUS_ACCESS_ANONYMOUS: 'admin', ...options.env };
     const brokerUrl = options.brokerUrl ?? (await this.#lab.broker()).url;
     return startLabDaemon({ hostId, brokerUrl, env, enter: this.#enter(), checkout });
   }

@@ -21,7 +21,7 @@ import { bridgeAddress, hasBridge, makeBridge, randomMac } from './bridge.ts';
 import { cleanEnvironment, succeed } from './command.ts';
 import { LabHost } from './lab-host.ts';
 import { claimLab, type LabState, labDir, maxHosts, readLab, writeLab } from './lab-state.ts';
-import { labRefusal } from './refusal.ts';
+import { checkGeoReplication, labRefusal } from './refusal.ts';
 import { takeDown, takeDownAbandoned } from './take-down.ts';
 
 export { LabHost } from './lab-host.ts';
@@ -32,7 +32,10 @@ export interface LabOptions {
   hosts: number;
   /** Up to 20 of a–z and 0–9. @default a random one */
   name?: string;
-  /** Keeps gsyncd on the hosts. Without it glusterd says that geo-replication is not installed, and starts in a tenth of the time. @default false */
+  /**
+   * The hosts have gsyncd and sshd, and root may log in from one to another. Without it glusterd says that geo-replication
+   * is not installed, and starts in a tenth of the time. @default false
+   */
   geoReplication?: boolean;
   /** For the lab's own broker, when it is started. */
   broker?: Omit<PrivateBrokerOptions, 'address'>;
@@ -131,6 +134,7 @@ export async function startLab({ hosts, name, geoReplication = false, broker }: 
   const refusal = labRefusal();
   if (refusal !== undefined) throw new Error(refusal);
   checkCount(hosts);
+  if (geoReplication) await checkGeoReplication();
   await takeDownAbandoned();
   const claimed: LabState = {
     name: name ?? `t${randomBytes(5).toString('hex')}`,
@@ -151,6 +155,7 @@ export async function startLab({ hosts, name, geoReplication = false, broker }: 
       makeBridge(claimed),
       makeDevices(claimed.name),
       compileStandIns(claimed.name),
+      geoReplication && makeKey(claimed.name),
     ]);
     lab = new Lab(state, guard, broker);
     await Promise.all(lab.hosts.map((host) => host.start()));
@@ -187,6 +192,11 @@ export async function resumeLab(name: string, hosts: number): Promise<Lab> {
 export async function formPool(lab: Lab): Promise<void> {
   const [first, ...others] = lab.hosts;
   for (const { name } of others) await first?.gluster('peer', 'probe', name);
+  await poolConnected(lab);
+}
+
+/** Waits until each host of the pool sees all others: after a power cut or a lost link this takes seconds. */
+export async function poolConnected(lab: Lab): Promise<void> {
   await until('all hosts of the pool see each other', async () => {
     const lists = await Promise.all(lab.hosts.map((host) => host.gluster('pool', 'list')));
     return lists.every((list) => list.split('<connected>1</connected>').length - 1 === lab.hosts.length);
@@ -218,6 +228,13 @@ async function makeDevices(name: string): Promise<void> {
   const dev = join(labDir(name), 'dev');
   mkdirSync(dev);
   await succeed(['/bin/sh', join(here, 'make-devices.sh'), dev]);
+}
+
+/** By which root of one host is let into the others. */
+async function makeKey(name: string): Promise<void> {
+  const dir = join(labDir(name), 'ssh');
+  mkdirSync(dir, { mode: 0o700 });
+  await succeed(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', join(dir, 'id_ed25519')]);
 }
 
 async function compileStandIns(name: string): Promise<void> {

@@ -31,18 +31,24 @@ function show(lab: Lab): void {
 define('up', 'start N hosts; those that run already stay as they are')
   .argument('[n]', 'how many', '3')
   .option('--pool', 'make one pool of them')
-  .action(async (n: string, { name, pool }: Named & { pool?: true }) => {
-    const lab = await up(name, Number(n));
-    if (pool) await formPool(lab);
-    show(lab);
-  });
+  .option('--geo-replication', 'with gsyncd and sshd (only for a new lab)')
+  .action(
+    async (
+      n: string,
+      { name, pool, geoReplication = false }: Named & { pool?: true; geoReplication?: boolean },
+    ) => {
+      const lab = await up(name, Number(n), geoReplication);
+      if (pool) await formPool(lab);
+      show(lab);
+    },
+  );
 
-async function up(name: string, hosts: number): Promise<Lab> {
+async function up(name: string, hosts: number, geoReplication: boolean): Promise<Lab> {
   const refusal = labRefusal();
   if (refusal !== undefined) throw new Error(refusal);
   await takeDownAbandoned();
   if (readLab(name) === undefined) {
-    const lab = await startLab({ hosts, name });
+    const lab = await startLab({ hosts, name, geoReplication });
     await lab.abandonOwnership();
     return lab;
   }
@@ -63,7 +69,10 @@ define('exec', 'run a program on host I; ends with its exit code')
 
 define('power-cut', 'kill host I with all that runs on it; its disks stay')
   .argument('<i>')
-  .action((i: string, options: Named) => hostOf(options, i).powerCut());
+  .option('--lose-unflushed', 'with what no program had flushed')
+  .action((i: string, options: Named & { loseUnflushed?: boolean }) =>
+    hostOf(options, i).powerCut({ loseUnflushed: options.loseUnflushed ?? false }),
+  );
 
 define('start', 'boot host I again')
   .argument('<i>')

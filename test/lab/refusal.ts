@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cleanEnvironment } from './command.ts';
+import { cleanEnvironment, succeed } from './command.ts';
 
 /** Debian's package of each program that the lab cannot do without. */
 const packages: Record<string, string> = {
@@ -37,6 +37,20 @@ export function labRefusal(): string | undefined {
   const tried = run('unshare', [...namespaces, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']);
   if (tried.status !== 0) return `no namespaces with mounts can be made here: ${tried.stderr.trim()}`;
   return undefined;
+}
+
+/** @throws Error when the hosts could not replicate to one another */
+export async function checkGeoReplication(): Promise<void> {
+  const missing = ['sshd', 'rsync'].filter((program) => !isInstalled(program));
+  if (missing.length > 0) {
+    throw new Error(`geo-replication needs ${missing.join(', ')}: apt-get install openssh-server rsync`);
+  }
+  const version = /version (\S+)/.exec(await succeed(['rsync', '--version']))?.[1];
+  if (version === '3.5.0') {
+    throw new Error(
+      'rsync 3.5.0 makes geo-replication copy empty files: apt-get install --allow-downgrades rsync=3.2.7-1+deb12u6',
+    );
+  }
 }
 
 function isInstalled(program: string): boolean {

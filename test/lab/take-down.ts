@@ -1,7 +1,10 @@
 /** The end of a host and of a lab, from what is on disk alone: for its owner, its guard, and `down` after both are dead. */
-import { isAlive, signalProcess } from '../../rabbitmq/process-identity.ts';
+import { once } from 'node:events';
+import { execa } from 'execa';
+import { isAlive, type ProcessIdentity, signalProcess } from '../../rabbitmq/process-identity.ts';
 import { until } from '../lib/until.ts';
 import { disconnectHost, removeBridge } from './bridge.ts';
+import { cleanEnvironment } from './command.ts';
 import { diskOf, findInit, isAbandoned, type LabState, labNames, readLab, removeLab } from './lab-state.ts';
 import { detach, loopOf, loopsAbove } from './loop-devices.ts';
 
@@ -36,6 +39,29 @@ export async function cutPower(state: LabState, host: number): Promise<void> {
   }
   await disconnectHost(state, host);
   await freeDisk(diskOf(state.name, host));
+}
+
+/**
+ * Kills a host, then has XFS forget what it has not written yet: on the host's disk, and so in all files and devices on
+ * it. In this order, since a host without power answers nobody that its disk fails.
+ */
+export async function killAndLose(init: ProcessIdentity): Promise<void> {
+  const forget = 'read -r go && exec xfs_io -x -c shutdown /var/lib/hostbus-lab/disks';
+  // In the host's mount namespace, which holds the disk, but not in its PID namespace: it outlives the host.
+  const keeper = execa(
+    'nsenter',
+    ['--target', `${init.pid}`, '--mount', '--', 'sh', '-c', `echo; ${forget}`],
+    {
+      env: cleanEnvironment,
+      extendEnv: false,
+    },
+  );
+  // It fails on its own when it does not get that far.
+  await Promise.race([once(keeper.stdout, 'data'), keeper]);
+  signalProcess(init, 'SIGKILL');
+  await until(`process ${init.pid} is gone`, () => !isAlive(init));
+  keeper.stdin.end('go\n');
+  await keeper;
 }
 
 /** Detaches what is on the disk, and waits until the kernel has let go of the disk itself. */
