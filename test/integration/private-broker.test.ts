@@ -82,6 +82,19 @@ async function launchElsewhere(ids: { uid?: number; gid?: number } = {}) {
   throw new Error(`the launcher ended: ${stderr}`);
 }
 
+/** As /proc/net/tcp has them: the bytes of IPv4 addresses, last first. */
+function listeningAddresses(broker: PrivateBroker): (string | undefined)[] {
+  const inodes = socketInodesOf(broker.pid ?? 0);
+  return ['tcp', 'tcp6'].flatMap((family) =>
+    readFileSync(`/proc/net/${family}`, 'utf8')
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => fields[3] === '0A' && inodes.has(fields[9] ?? ''))
+      .map((fields) => fields[1]?.split(':')[0]),
+  );
+}
+
 describe('a private broker', () => {
   let broker: PrivateBroker;
 
@@ -118,16 +131,15 @@ describe('a private broker', () => {
   });
 
   test('listens on loopback only, with its AMQP and its distribution port', () => {
-    const inodes = socketInodesOf(broker.pid ?? 0);
-    const listeners = ['tcp', 'tcp6'].flatMap((family) =>
-      readFileSync(`/proc/net/${family}`, 'utf8')
-        .split('\n')
-        .slice(1)
-        .map((line) => line.trim().split(/\s+/))
-        .filter((fields) => fields[3] === '0A' && inodes.has(fields[9] ?? ''))
-        .map((fields) => fields[1]?.split(':')[0]),
-    );
-    assert.deepEqual(listeners, ['0100007F', '0100007F']);
+    assert.deepEqual(listeningAddresses(broker), ['0100007F', '0100007F']);
+  });
+
+  test('listens for clients on the address that it is given', async () => {
+    await using elsewhere = await startPrivateBroker({ address: '127.0.0.2' });
+    assert.deepEqual(listeningAddresses(elsewhere).sort(), ['0100007F', '0200007F']);
+    assert.equal(new URL(elsewhere.url).hostname, '127.0.0.2');
+    const connection = await amqp.connect(elsewhere.url);
+    await connection.close();
   });
 
   test('loads definitions and extra configuration', async () => {

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { removeBridge } from './bridge.ts';
 import { runCommand } from './command.ts';
 import { labRefusal } from './lab.ts';
 import { readLab } from './lab-state.ts';
-import { takeDown } from './take-down.ts';
+import { cutPower, takeDown } from './take-down.ts';
 import { traceLab } from './traces.ts';
 
 const commandLine = join(import.meta.dirname, 'main.ts');
@@ -44,7 +45,15 @@ describe('npm run lab', { skip: labRefusal() ?? false }, () => {
       assert.equal((await lab('exec', ...named, '2', 'ls', '-1', '/bricks/b1')).stdout, 'brick\n');
       const state = readLab(name);
       assert.ok(state);
-      const left = await traceLab(state);
+
+      // What a restart of the machine leaves of it: the disks.
+      await Promise.all([1, 2].map((host) => cutPower(state, host)));
+      await removeBridge(state);
+      assert.match((await lab('up', '2', ...named)).stdout, new RegExp(`${name} h2 .* on\n$`));
+      assert.equal((await lab('exec', ...named, '2', 'ls', '-1', '/bricks/b1')).stdout, 'brick\n');
+      assert.match((await lab('exec', ...named, '2', 'gluster', 'pool', 'list')).stdout, /\bh1\b/);
+
+      const left = await traceLab(readLab(name) ?? state);
       for (const _ of [1, 2]) {
         assert.deepEqual(await lab('down', ...named), { exitCode: 0, stdout: '', stderr: '' });
       }

@@ -12,34 +12,45 @@ import { until } from '../lib/until.ts';
 import { randomMac } from './bridge.ts';
 import { runCommand, succeed } from './command.ts';
 import { labRefusal, openLab, startLab } from './lab.ts';
-import { claimLab, hostDir, labDir, labNames, readLab } from './lab-state.ts';
+import { claimLab, hostDir, type LabState, labDir, labNames, readLab } from './lab-state.ts';
 import { takeDown, takeDownAbandoned } from './take-down.ts';
 import { traceLab } from './traces.ts';
 
 const labModule = join(import.meta.dirname, 'lab.ts');
 
-/** Starts a lab with all that it can have, says its name, and waits to be killed. */
-const owner = `
+/** Starts a lab with disks, says so, and waits to be killed; `all`: with a broker and a daemon, too. */
+const ownerOf = (name: string, all: boolean) => `
   const { startLab } = await import(${JSON.stringify(labModule)});
-  const lab = await startLab({ hosts: 2 });
+  const lab = await startLab({ hosts: 2, name: '${name}' });
   await lab.host(1).makeBrick('thick');
   await lab.host(1).makeBrick('thin', { thin: true });
-  const daemon = await lab.host(1).startDaemon();
-  console.log(JSON.stringify({ name: lab.name, daemon: daemon.pid, broker: (await lab.broker()).dir }));
+  const daemon = ${all} ? (await lab.host(1).startDaemon()).pid : 0;
+  const broker = ${all} ? (await lab.broker()).dir : '';
+  console.log(JSON.stringify({ daemon, broker }));
   setInterval(() => {}, 1_000);
 `;
 
 const randomName = () => `x${randomBytes(4).toString('hex')}`;
 
-async function launchOwner() {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', owner], {
+function launchOwner(name: string, all = false) {
+  return spawn(process.execPath, ['--input-type=module', '-e', ownerOf(name, all)], {
     cwd: '/',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  for await (const line of createInterface({ input: child.stdout })) {
-    return { child, ...(JSON.parse(line) as { name: string; daemon: number; broker: string }) };
+}
+
+/** What the owner says once it has its lab. */
+async function whatItSays(stdout: NodeJS.ReadableStream) {
+  for await (const line of createInterface({ input: stdout })) {
+    return JSON.parse(line) as { daemon: number; broker: string };
   }
   throw new Error('the owner ended without a lab');
+}
+
+function stateOf(name: string): LabState {
+  const state = readLab(name);
+  assert.ok(state);
+  return state;
 }
 
 async function kill(child: ChildProcess): Promise<void> {
@@ -49,27 +60,38 @@ async function kill(child: ChildProcess): Promise<void> {
 
 describe('the end of a lab', { skip: labRefusal() ?? false }, () => {
   test('An owner that gets SIGKILL leaves nothing: its guard takes the lab down.', async () => {
-    const { child, name, daemon, broker } = await launchOwner();
-    const state = readLab(name);
-    assert.ok(state);
-    const left = await traceLab(state);
+    const name = randomName();
+    const owner = launchOwner(name, true);
+    const { daemon, broker } = await whatItSays(owner.stdout);
+    const left = await traceLab(stateOf(name));
     const serving = identify(daemon);
     assert.ok(serving);
-    await kill(child);
+    await kill(owner);
     await until('nothing is left', async () => (await left()).length === 0);
     assert.equal(isAlive(serving), false);
     await until('the broker is gone', () => !existsSync(broker));
   });
 
+  for (const file of ['lab.json', 'dev/loop0', 'h1/disk.img', 'h2/init', 'h2/boot']) {
+    test(`It leaves nothing when it gets SIGKILL as early as ${file} is there.`, async () => {
+      const name = randomName();
+      const owner = launchOwner(name);
+      const state = await until(file, () => existsSync(join(labDir(name), file)) && readLab(name));
+      const left = await traceLab(state);
+      await kill(owner);
+      await until('nothing is left', async () => (await left()).length === 0);
+    });
+  }
+
   test('When the guard dies too, the next lab takes down what is left.', async () => {
-    const { child, name } = await launchOwner();
-    const state = readLab(name);
-    assert.ok(state);
-    const left = await traceLab(state);
+    const name = randomName();
+    const owner = launchOwner(name);
+    await whatItSays(owner.stdout);
+    const left = await traceLab(stateOf(name));
     const guard = await guardOf(name);
     process.kill(guard.pid, 'SIGKILL');
     await until('the guard is gone', () => !isAlive(guard));
-    await kill(child);
+    await kill(owner);
     assert.ok((await left()).length > 5);
     await Promise.all([takeDownAbandoned(), takeDownAbandoned(), takeDownAbandoned()]);
     await until('nothing is left', async () => (await left()).length === 0);
