@@ -25,6 +25,18 @@ describe('a lab of three hosts', { skip: labRefusal() ?? false }, () => {
   });
   after(() => lab?.stop());
 
+  /** Waits until Gluster has all three bricks of the volume online, and the launcher of this host's brick has ended. */
+  async function brickServes(host: LabHost): Promise<void> {
+    await until(`the brick of ${host.name} serves`, async () => {
+      // It may be busy.
+      const status = await h1.gluster('volume', 'status', 'replicated').catch(() => '');
+      const online = [
+        ...status.matchAll(/<path>\/bricks\/r1\/brick<\/path>\s*<peerid>.*?<\/peerid>\s*<status>1</g),
+      ];
+      return online.length === 3 && host.processes('glusterfsd').length === 1;
+    });
+  }
+
   test('Each host is a machine of its own.', async () => {
     for (const host of lab.hosts) {
       assert.equal(await host.succeed(['hostname']), `${host.name}\n`);
@@ -92,7 +104,7 @@ describe('a lab of three hosts', { skip: labRefusal() ?? false }, () => {
     await h2.start();
     assert.equal(h2.isOn, true);
     assert.match(await h2.gluster('volume', 'info', 'replicated'), /<statusStr>Started</);
-    await until('its brick serves again', () => h2.processes('glusterfsd').length === 1);
+    await brickServes(h2);
     await until(
       'it was healed',
       async () => (await h2.exec(['cat', '/bricks/r1/brick/file'])).stdout === 'meanwhile',
@@ -114,7 +126,7 @@ describe('a lab of three hosts', { skip: labRefusal() ?? false }, () => {
       // The name may have made it to the disk, in the wake of another flush.
       assert.equal((await h3.exec(['cat', `${place}/lost`])).stdout, '');
     }
-    await until('its brick serves again', () => h3.processes('glusterfsd').length === 1);
+    await brickServes(h3);
   });
 
   test('glusterd is killed and started; bricks live on.', async () => {

@@ -1,10 +1,10 @@
-/** Snapshots on the stand-in for LVM. */
+/** What stands in for the real thing: snapshots on the stand-in for LVM, glusterd's sleeps. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../lib/until.ts';
 import { type Lab, type LabHost, labRefusal, startLab } from './lab.ts';
 
-describe('thin bricks', { skip: labRefusal() ?? false }, () => {
+describe('stand-ins', { skip: labRefusal() ?? false }, () => {
   let lab: Lab;
   let host: LabHost;
 
@@ -65,5 +65,21 @@ describe('thin bricks', { skip: labRefusal() ?? false }, () => {
     await host.succeed(['umount', '/mnt']);
     await host.succeed(['lvremove', '-f', '/dev/lab/full']);
     await host.succeed(['lvremove', '-f', '/dev/lab/thick']);
+  });
+
+  test('glusterd does not sleep for 5 s after it has started a rebalance.', async () => {
+    const bricks = [
+      await host.makeBrick('d1', { sizeMiB: 300 }),
+      await host.makeBrick('d2', { sizeMiB: 300 }),
+    ];
+    await host.gluster('volume', 'create', 'distributed', ...bricks);
+    await host.gluster('volume', 'start', 'distributed');
+    const startedMs = performance.now();
+    await host.gluster('volume', 'rebalance', 'distributed', 'start');
+    assert.ok(performance.now() - startedMs < 5_000);
+    await until('it is completed', async () => {
+      const status = await host.gluster('volume', 'rebalance', 'distributed', 'status');
+      return status.includes('<statusStr>completed</statusStr>');
+    });
   });
 });
