@@ -86,6 +86,18 @@ export const Config = StrictObject({
       0.1,
     ),
   }),
+  gluster: StrictObject({
+    program: Type.String({
+      minLength: 1,
+      default: 'gluster',
+      description: "Gluster's command line: a name that is looked for in PATH, or an absolute path",
+    }),
+    timeout: Duration(
+      'How long one command of Gluster may take, in whole seconds. It is told to give up by then itself, and killed a little later',
+      120,
+      1,
+    ),
+  }),
   tasks: StrictObject({
     max: Type.Integer({ minimum: 1, default: 10_000, description: 'Tasks that may be queued or running' }),
     retention: Duration('How long the record of an ended task stays', 600, 0),

@@ -13,6 +13,10 @@ export interface ErrorEntry {
   readonly data: string;
 }
 
+/** What every refusal of Gluster holds: its own words are never lost. */
+const glusterData =
+  '`command` (argv), `opErrno`, `opErrstr`, `exitCode`, `stderr` (its end); `null` where there was none';
+
 export const errorTable = {
   ParseError: {
     code: -32700,
@@ -109,6 +113,72 @@ export const errorTable = {
     code: 1011,
     when: "The path is outside the host's storage roots, or not of the kind that is needed.",
     data: '`path`',
+  },
+  GlusterUnavailable: {
+    code: 2000,
+    when: 'Gluster cannot be asked on this host: its command line is not installed, or glusterd does not run.',
+    data: glusterData,
+  },
+  GlusterBusy: {
+    code: 2001,
+    when: 'Another change was under way in the pool during all tries. Nothing was changed: ask again.',
+    data: glusterData,
+  },
+  VolumeNotFound: { code: 2002, when: 'There is no such volume.', data: glusterData },
+  VolumeExists: { code: 2003, when: 'The volume to be made exists already.', data: glusterData },
+  PeerDisconnected: {
+    code: 2004,
+    when: 'A host or brick that the command needs cannot be reached.',
+    data: glusterData,
+  },
+  OperationRunning: {
+    code: 2005,
+    when: 'A rebalance or brick removal of the volume is in the way.',
+    data: `${glusterData}, \`operation\` where known`,
+  },
+  NoOperation: { code: 2006, when: 'The volume has no such operation.', data: glusterData },
+  NotDistributed: {
+    code: 2007,
+    when: 'The volume has only one distribute subvolume: there is nothing to move between.',
+    data: glusterData,
+  },
+  MigrationUnfinished: {
+    code: 2008,
+    when: 'Data is still on the bricks to be removed: their migration runs, or has failed.',
+    data: glusterData,
+  },
+  SnapshotNotFound: { code: 2009, when: 'There is no such snapshot.', data: glusterData },
+  SnapshotExists: { code: 2010, when: 'The snapshot or clone to be made exists already.', data: glusterData },
+  SnapshotLimit: { code: 2011, when: 'The volume has as many snapshots as it may have.', data: glusterData },
+  NotThin: {
+    code: 2012,
+    when: 'A brick is not on a thin logical volume, which snapshots need.',
+    data: glusterData,
+  },
+  SnapshotState: {
+    code: 2013,
+    when: 'The snapshot or its volume is not in the state that the command needs.',
+    data: glusterData,
+  },
+  GeoReplicationState: {
+    code: 2014,
+    when: 'The geo-replication session is not in the state that the command needs.',
+    data: glusterData,
+  },
+  GlusterTimeout: {
+    code: 2015,
+    when: 'The command did not end in time. Whether it took effect is not known: look before asking again.',
+    data: glusterData,
+  },
+  DeviceInUse: {
+    code: 2016,
+    when: 'The device that is to become a brick is in use, or holds something that only `force` destroys.',
+    data: '`device`, `mountPoints` or `signatures`',
+  },
+  GlusterError: {
+    code: 2099,
+    when: 'Gluster refused, in words that have no error of their own.',
+    data: glusterData,
   },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -31,7 +31,7 @@ export const Task = OpenObject(
     subject: Type.Optional(
       OpenObject(
         { kind: Type.String(), id: Type.String() },
-        { description: 'The object it works on: `image`, `domain`' },
+        { description: 'The object it works on: `image`, `domain`, or one of Gluster such as `volume`' },
       ),
     ),
     result: Type.Optional(Type.Unknown({ description: 'Once it has succeeded' })),

@@ -12,14 +12,15 @@ export type AccessLevel = 'none' | 'read' | 'write' | 'admin';
  * - `read`: short looks at storage
  * - `change`: short changes of storage
  * - `copy`: long movements of data
+ * - `gluster`: changes that Gluster is asked for, one at a time: it refuses a second one while the first runs
  *
  * `read`, `change` and `copy` have a concurrency limit for each {@link VerbDeclaration.laneKey}, so that one slow storage domain
  * never delays another's verbs.
  */
-export type LaneName = 'memory' | 'wait' | 'read' | 'change' | 'copy';
+export type LaneName = 'memory' | 'wait' | 'read' | 'change' | 'copy' | 'gluster';
 
 export interface Subject {
-  kind: 'image' | 'domain';
+  kind: 'image' | 'domain' | 'peer' | 'volume' | 'brick' | 'snapshot' | 'geoReplication' | 'host';
   id: string;
 }
 

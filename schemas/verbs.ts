@@ -1,5 +1,6 @@
 /** The verbs, all of them: what a host serves, what the client's types know, what the OpenRPC document lists. */
 import * as domain from './domain.ts';
+import { glusterVerbs } from './gluster-verbs.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as task from './task.ts';
@@ -28,6 +29,7 @@ export const verbs = [
   image.getImageStatus,
   image.listImages,
   image.deleteImage,
+  ...glusterVerbs,
 ] as const satisfies readonly Verb[];
 
 type Declared = (typeof verbs)[number];

@@ -31,7 +31,7 @@ export function loadConfig(file: string | undefined, env: NodeJS.ProcessEnv): Co
   for (const key of configKeys) takeKey(tree, key, env[key.variable], problems);
   for (const name of Object.keys(env)) {
     // Only variables in the daemon's own sections: others of this prefix belong to the command line or to tests.
-    if (!known.has(name) && /^HOSTBUS_(BROKER|RPC|STORAGE|TASKS|EVENTS|ACCESS|LOG)_/.test(name)) {
+    if (!known.has(name) && /^HOSTBUS_(BROKER|RPC|STORAGE|GLUSTER|TASKS|EVENTS|ACCESS|LOG)_/.test(name)) {
       problems.push(`environment variable ${name}: there is no such key`);
     }
   }

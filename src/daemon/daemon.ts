@@ -5,13 +5,15 @@ import type { Config } from '../../schemas/config.ts';
 import * as domain from '../../schemas/domain.ts';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Happening } from '../../schemas/events.ts';
+import { glusterVerbs } from '../../schemas/gluster-verbs.ts';
 import type { ImageRef } from '../../schemas/image.ts';
 import * as image from '../../schemas/image.ts';
 import { BrokerLink, readTlsFiles } from '../bus/broker-link.ts';
 import { EventPublisher } from '../bus/event-publisher.ts';
 import { type IncomingRequest, RequestConsumer } from '../bus/request-consumer.ts';
+import { createGluster, type Gluster } from '../gluster/gluster.ts';
 import { compileAccess } from '../rpc/access.ts';
-import { RpcServer, type ServedVerb, serve } from '../rpc/rpc-server.ts';
+import { RpcServer, type ServedVerb, serve, serveAll } from '../rpc/rpc-server.ts';
 import { createStorage, type Storage } from '../storage/storage.ts';
 import { TaskTable } from '../tasks/task-table.ts';
 import { type HostFacts, hostInfo, hostStats, hostVerbs } from './host-verbs.ts';
@@ -35,6 +37,7 @@ export class Daemon {
   readonly #publisher: EventPublisher;
   readonly #tasks: TaskTable;
   readonly #storage: Storage;
+  readonly #gluster: Gluster;
   readonly #ownVerbs: readonly ServedVerb[];
   readonly #facts: HostFacts;
   readonly #rpc: RpcServer;
@@ -63,6 +66,10 @@ export class Daemon {
         readsAtOnce: config.tasks.lanes.read,
       },
     );
+    this.#gluster = createGluster({
+      program: config.gluster.program,
+      timeoutS: config.gluster.timeout,
+    });
     this.#tasks = new TaskTable({
       hostId,
       bootId,
@@ -73,13 +80,16 @@ export class Daemon {
       lanes: config.tasks.lanes,
       emit,
     });
-    this.#ownVerbs = storageVerbs(this.#storage);
+    this.#ownVerbs = [
+      ...storageVerbs(this.#storage),
+      ...serveAll(glusterVerbs, this.#gluster.implementations),
+    ];
     const others = [...taskVerbs(() => this.#tasks), ...this.#ownVerbs, ...(options.extraVerbs ?? [])];
     this.#facts = {
       hostId,
       bootId,
       startedAt: this.#startedAt,
-      features: ['storage'],
+      features: () => ['storage', ...(this.#gluster.installed() ? ['gluster'] : [])],
       domains: () => this.#storage.domains(),
       tasks: () => this.#tasks.counts(),
       events: () => this.#publisher.counts(),
@@ -147,6 +157,7 @@ export class Daemon {
     this.#emitHost('stopping');
     await withinMs(500, this.#consumer.stopTaking());
     this.#storage.stopping();
+    this.#gluster.close();
     this.#tasks.stopAll();
     await this.#tasks.whenIdle(tasksStopMs);
     if (this.#connectedAt !== undefined) await this.#publisher.flush(eventsFlushMs);

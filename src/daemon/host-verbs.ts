@@ -9,7 +9,7 @@ export interface HostFacts {
   readonly hostId: string;
   readonly bootId: string;
   readonly startedAt: Date;
-  readonly features: readonly string[];
+  features(): string[];
   domains(): host.HostInfo['domains'];
   tasks(): host.HostStats['tasks'];
   events(): host.HostStats['events'];
@@ -47,7 +47,7 @@ export function hostInfo(facts: HostFacts): host.HostInfo {
     os: `${os.type()} ${os.release()}`,
     cpus: os.availableParallelism(),
     memoryTotal: os.totalmem(),
-    features: [...facts.features],
+    features: facts.features(),
     domains: facts.domains(),
   };
 }

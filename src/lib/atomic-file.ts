@@ -28,18 +28,20 @@ export async function writeNewFile(path: PathLike, content: string): Promise<voi
  *
  * @param tag - told apart from other writers' by this: two that replace the same file must not share a temporary file
  * @param options - `durable`: the content is flushed before it takes the place (default); `flushDirectory`: the replacing
- *   itself is on stable storage when this resolves
+ *   itself is on stable storage when this resolves; `mode`: of the file, whatever the umask
  */
 export async function replaceFile(
   path: string,
   content: string,
   tag: string,
-  options: { durable?: boolean; flushDirectory?: boolean } = {},
+  options: { durable?: boolean; flushDirectory?: boolean; mode?: number } = {},
 ): Promise<void> {
   const temporary = `${path}.new-${tag}`;
   try {
     const file = await open(temporary, 'w', 0o660);
     try {
+      // Not by `open`, which takes the umask's bits off.
+      if (options.mode !== undefined) await file.chmod(options.mode);
       await file.writeFile(content);
       if (options.durable ?? true) await file.sync();
     } finally {

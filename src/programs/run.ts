@@ -29,8 +29,10 @@ export interface RunOptions {
   workingDirectory?: string;
   /** Bounds within which it runs; it then also dies with this process. Needs util-linux. */
   limits?: ResourceLimits;
-  /** Exit codes that are answers, not failures. @default [0] */
-  exitCodes?: readonly number[];
+  /** Exit codes that are answers, not failures; `any` where the program tells what went wrong otherwise. @default [0] */
+  exitCodes?: readonly number[] | 'any';
+  /** Told its process ID, at once. */
+  onStart?(pid: number): void;
   /** Told what it writes to stdout, as it comes. */
   onOutput?(text: string): void;
 }
@@ -48,18 +50,27 @@ export class ProgramFailed extends Error {
   override readonly name = 'ProgramFailed';
   readonly kind: FailureKind;
   readonly program: string;
+  /** What was run, as far as it is known. */
+  readonly command: readonly string[];
   readonly exitCode: number | undefined;
   readonly stderr: string;
 
   constructor(
     program: string,
-    failure: { kind: FailureKind; text: string; exitCode?: number | undefined; stderr: string },
+    failure: {
+      kind: FailureKind;
+      text: string;
+      command?: readonly string[];
+      exitCode?: number | undefined;
+      stderr: string;
+    },
     options?: ErrorOptions,
   ) {
     const end = endOf(failure.stderr);
     super(`${program} ${failure.text}${end === '' ? '' : `: ${end}`}`, options);
     this.kind = failure.kind;
     this.program = program;
+    this.command = failure.command ?? [program];
     this.exitCode = failure.exitCode;
     this.stderr = failure.stderr;
   }
@@ -97,6 +108,7 @@ export async function run(program: string, args: readonly string[], options: Run
     ...(options.workingDirectory === undefined ? {} : { cwd: options.workingDirectory }),
   });
   if (options.onOutput !== undefined) tellOutput(child.nodeChildProcess, options.onOutput);
+  if (child.pid !== undefined) options.onStart?.(child.pid);
   const gone = untilGone(child.nodeChildProcess);
   const result = await child;
   await gone;
@@ -104,11 +116,10 @@ export async function run(program: string, args: readonly string[], options: Run
   const stderr = textOf(result.stderr);
   const failure = failureOf({ ...result, stderr }, command, program, options);
   if (failure !== undefined) {
-    log.warn(
-      { kind: failure.kind, exitCode: result.exitCode, durationMs, stderr: endOf(stderr) },
-      'Program failed',
-    );
-    const details = { ...failure, exitCode: result.exitCode, stderr };
+    const facts = { kind: failure.kind, exitCode: result.exitCode, durationMs, stderr: endOf(stderr) };
+    if (failure.kind === 'aborted') log.debug(facts, 'Program stopped');
+    else log.warn(facts, 'Program failed');
+    const details = { ...failure, command: [program, ...args], exitCode: result.exitCode, stderr };
     throw new ProgramFailed(failure.program, details, { cause: result.cause });
   }
   log.debug({ durationMs }, 'Program finished');
@@ -149,9 +160,11 @@ function failureOf(
   }
   const { exitCode, signal } = outcome;
   if (exitCode !== undefined) {
-    if (options.exitCodes?.includes(exitCode) === true) return undefined;
+    const { exitCodes } = options;
+    if (exitCodes !== 'any' && exitCodes?.includes(exitCode) === true) return undefined;
     const missing = options.limits === undefined ? undefined : notStarted(command, outcome);
     if (missing !== undefined) return { kind: 'missing', text: missingText('ENOENT'), program: missing };
+    if (exitCodes === 'any') return undefined;
     return { kind: 'exit', text: `failed with exit code ${exitCode}`, program };
   }
   if (signal !== undefined) return { kind: 'signal', text: `was killed by ${signal}`, program };

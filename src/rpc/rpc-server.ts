@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Verb } from '../../schemas/verb.ts';
 import type { LiveTask } from '../tasks/live-task.ts';
-import type { Implementation } from '../tasks/task-context.ts';
+import type { Implementation, ImplementationsOf } from '../tasks/task-context.ts';
 import type { TaskTable } from '../tasks/task-table.ts';
 import type { AccessCheck } from './access.ts';
 import { parseBody } from './body.ts';
@@ -26,6 +26,15 @@ export interface ServedVerb {
 /** Pairs a declaration with its implementation, checked against each other. */
 export function serve<V extends Verb>(verb: V, implementation: Implementation<NoInfer<V>>): ServedVerb {
   return { verb, implementation: implementation as unknown as Implementation<Verb> };
+}
+
+/** Pairs each declaration of a list with its implementation. */
+export function serveAll<List extends readonly Verb[]>(
+  verbs: List,
+  implementations: ImplementationsOf<List>,
+): ServedVerb[] {
+  const byName = implementations as Readonly<Record<string, unknown>>;
+  return verbs.map((verb) => ({ verb, implementation: byName[verb.name] as Implementation<Verb> }));
 }
 
 /** What is known of a caller beside the body. */

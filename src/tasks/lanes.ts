@@ -9,6 +9,9 @@ export interface LaneLimits {
   readonly copy: number;
 }
 
+/** Gluster refuses a change while another one runs; more than one at a time would only fight for its lock. */
+const glusterLimit = 1;
+
 export class Lanes {
   readonly #limits: LaneLimits;
   readonly #queues = new Map<string, PQueue>();
@@ -30,7 +33,7 @@ export class Lanes {
     const name = `${lane}:${key}`;
     let queue = this.#queues.get(name);
     if (queue === undefined) {
-      queue = new PQueue({ concurrency: this.#limits[lane] });
+      queue = new PQueue({ concurrency: lane === 'gluster' ? glusterLimit : this.#limits[lane] });
       this.#queues.set(name, queue);
     }
     const used = queue;

@@ -27,3 +27,8 @@ export type Implementation<V extends Pick<Verb, 'params' | 'result'>> = (
   params: ParamsOf<V>,
   task: TaskContext<ResultOf<V>>,
 ) => ResultOf<V> | Promise<ResultOf<V>>;
+
+/** An implementation for each verb of a list, by name: one that is missing is a type error. */
+export type ImplementationsOf<List extends readonly Verb[]> = {
+  readonly [V in List[number] as V['name']]: Implementation<V>;
+};

@@ -1,0 +1,13 @@
+/** The Gluster verbs, a list for each family. */
+import { brickVerbs } from './gluster-bricks.ts';
+import { peerVerbs } from './gluster-peers.ts';
+import { volumeStatusVerbs } from './gluster-volume-status.ts';
+import { volumeVerbs } from './gluster-volumes.ts';
+import type { Verb } from './verb.ts';
+
+export const glusterVerbs = [
+  ...peerVerbs,
+  ...volumeVerbs,
+  ...volumeStatusVerbs,
+  ...brickVerbs,
+] as const satisfies readonly Verb[];
