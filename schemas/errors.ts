@@ -91,7 +91,7 @@ export const errorTable = {
   },
   ImageNotReady: {
     code: 1007,
-    when: 'The image is not `ok`, so it cannot be read from.',
+    when: 'The image is not in the state that is needed: it is not `ok` and cannot be read from, or it is not `interrupted` and cannot be continued.',
     data: '`domainId`, `imageId`, `status`',
   },
   NoSpace: {
@@ -101,7 +101,7 @@ export const errorTable = {
   },
   InvalidImage: {
     code: 1009,
-    when: 'The file is not an image that can be taken in.',
+    when: 'The file is not an image that can be taken in, or converted.',
     data: '`domainId`, `imageId`, `reason`',
   },
   CopyFailed: {

@@ -19,6 +19,9 @@ export const imageStates = ['ok', 'copying', 'interrupted', 'broken'] as const;
 export const imageFormats = ['raw', 'qcow2'] as const;
 export type ImageFormat = (typeof imageFormats)[number];
 
+/** What becomes of a chain of volumes when it is copied. */
+export const chainTreatments = ['keep', 'flatten'] as const;
+
 export const Holder = OpenObject(
   { hostId: Type.String(), bootId: Type.String(), taskId: Type.String() },
   { description: 'Who is writing the image' },
@@ -51,7 +54,13 @@ export const ImageStatus = OpenObject(
     }),
     format: Type.Enum([...imageFormats]),
     capacity: Type.Integer({ minimum: 0, description: 'Bytes that a virtual machine sees' }),
-    allocated: Type.Integer({ minimum: 0, description: 'Bytes that the file occupies' }),
+    allocated: Type.Integer({ minimum: 0, description: 'Bytes that its files occupy' }),
+    chain: Type.Optional(
+      Type.Array(VolumeId, {
+        description:
+          'Of an image of several qcow2 volumes that build on each other: their IDs, the base first, `volumeId` last. Absent when there is one',
+      }),
+    ),
     generation: Type.Integer({ minimum: 0, maximum: 999, description: 'Raised when a copy completes' }),
     createdAt: Timestamp,
     copy: Type.Optional(CopyState),
@@ -137,7 +146,17 @@ export const importImage = defineVerb({
 export const copyImage = defineVerb({
   name: 'copyImage',
   doc: 'Copies an image. Answers once the target exists on stable storage; the task goes on copying.',
-  params: StrictObject({ source: ImageRef, target: ImageRef }),
+  params: StrictObject({
+    source: ImageRef,
+    target: ImageRef,
+    chain: Type.Optional(
+      Type.Enum([...chainTreatments], {
+        default: 'keep',
+        description:
+          'Of an image of several volumes (`chain` of its state): `keep` copies them all, snapshots and all; `flatten` makes one volume, with what a virtual machine reads of them. An image of one volume is copied as it is',
+      }),
+    ),
+  }),
   result: CopyAnswer,
   errors: [
     'DomainNotFound',
@@ -147,6 +166,7 @@ export const copyImage = defineVerb({
     'ImageBusy',
     'ImageNotReady',
     'NoSpace',
+    'InvalidImage',
     'CopyFailed',
   ],
   access: 'write',
@@ -160,7 +180,7 @@ export const copyImage = defineVerb({
 
 export const convertImage = defineVerb({
   name: 'convertImage',
-  doc: 'Copies an image into another format, or afresh into the same one, through qemu-img. Answers once the target exists on stable storage; the task goes on converting. Interrupted, a conversion goes on from the beginning.',
+  doc: 'Copies an image into another format, or afresh into the same one, through qemu-img; of a chain of volumes it makes one. Answers once the target exists on stable storage; the task goes on converting. Interrupted, a conversion goes on from the beginning.',
   params: StrictObject({ source: ImageRef, target: ImageRef, format: Type.Enum([...imageFormats]) }),
   result: CopyAnswer,
   errors: [

@@ -40,7 +40,14 @@ export const imageCommands: readonly CommandSpec[] = [
       { name: 'SOURCE', description: 'DOMAIN/IMAGE to copy from' },
       { name: 'TARGET', description: 'DOMAIN/IMAGE to make; DOMAIN/new makes up a UUID' },
     ],
-    options: [idOption, followOption],
+    options: [
+      idOption,
+      followOption,
+      {
+        flags: '--flatten',
+        description: 'make one volume of an image with snapshots, instead of copying all',
+      },
+    ],
     examples: [
       { line: `hostbus image copy h1 ${image} ${copy} --id copy-42 --follow`, says: 'with a progress bar' },
     ],

@@ -56,7 +56,11 @@ export async function imageStatus(context: Context, given: Invocation): Promise<
 }
 
 export async function imageCopy(context: Context, given: Invocation): Promise<void> {
-  const params = { source: given.image('SOURCE'), target: given.newImage('TARGET') };
+  const params = {
+    source: given.image('SOURCE'),
+    target: given.newImage('TARGET'),
+    ...(given.flag('flatten') && { chain: 'flatten' }),
+  };
   await change(context, given, 'copyImage', params);
 }
 
@@ -150,6 +154,7 @@ function printImage(context: Context, image: ImageStatus): void {
     ['format', image.format],
     ['capacity', `${formatBytes(image.capacity)} (${image.capacity} bytes)`],
     ['allocated', formatBytes(image.allocated)],
+    ...(image.chain === undefined ? [] : [['volumes', String(image.chain.length)] as [string, string]]),
     ['generation', String(image.generation)],
     ['created', image.createdAt],
   ];

@@ -40,8 +40,8 @@ export interface ImageFileInfo {
   encrypted: boolean;
   /** Marked corrupt by QEMU. */
   corrupt: boolean;
-  /** Another file that it builds on. */
-  backingFile: string | undefined;
+  /** Another file that it builds on, as its header names it. */
+  backingName: string | undefined;
   /** Another file that has its data. */
   dataFile: string | undefined;
 }
@@ -76,7 +76,7 @@ export async function inspectImage(
     virtualSizeBytes: info['virtual-size'],
     encrypted: info.encrypted === true || specific?.encrypt !== undefined,
     corrupt: specific?.corrupt === true,
-    backingFile: info['full-backing-filename'] ?? info['backing-filename'],
+    backingName: info['backing-filename'] ?? info['full-backing-filename'],
     dataFile: specific?.['data-file'],
   };
 }

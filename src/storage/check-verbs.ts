@@ -1,5 +1,4 @@
 /** `checkImage`: whether an image is whole, and the same as another one. Changes nothing. */
-import type { FileHandle } from 'node:fs/promises';
 import { HostbusError } from '../../schemas/errors.ts';
 import type * as image from '../../schemas/image.ts';
 import { checkQcow2, compareFiles } from '../programs/qemu-img-work.ts';
@@ -7,11 +6,11 @@ import { ProgramFailed } from '../programs/run.ts';
 import type { Implementation, TaskContext } from '../tasks/task-context.ts';
 import { imageFileDefects, inFewWords, isImagesFault } from './check-image-file.ts';
 import type { StorageContext } from './context.ts';
-import type { ConnectedDomain } from './domain-table.ts';
 import { programRefusal } from './empty-data.ts';
 import { domainUnavailable, inDomain } from './failures.ts';
 import { imageKey } from './image-claims.ts';
-import { openData, readImage } from './image-reader.ts';
+import { asOpenImage, type Layer, withLayers } from './image-layers.ts';
+import { readImage } from './image-reader.ts';
 import { busyWith } from './image-verbs.ts';
 
 export interface CheckVerbs {
@@ -29,7 +28,7 @@ export function checkVerbs(context: StorageContext): CheckVerbs {
   return {
     checkImage: async ({ domainId, imageId, compareWith }, task) => {
       const errors = await reading(context, { domainId, imageId }, task, async (a) => {
-        if (compareWith === undefined) return checkFile(a, task);
+        if (compareWith === undefined) return checkFiles(a, task);
         return reading(context, compareWith, task, (b) => checkAndCompare(a, b, task));
       });
       return { ok: errors.length === 0, errors };
@@ -39,7 +38,7 @@ export function checkVerbs(context: StorageContext): CheckVerbs {
 
 /** An image that is open for reading, and that nobody deletes meanwhile. */
 interface OpenedImage {
-  file: FileHandle;
+  layers: readonly Layer[];
   status: image.ImageStatus;
 }
 
@@ -57,26 +56,13 @@ async function reading<T>(
       throw status.status === 'ok' ? busyWith(context, ref, claim.blockedBy) : notReady(status);
     }
     try {
-      const { file, status } = await opened(context, domain, ref);
-      try {
-        return await inDomain(ref, () => work({ file, status }));
-      } finally {
-        await file.close();
-      }
+      const { status, volume } = await readImage(context, domain, ref.imageId);
+      if (status.status !== 'ok' || volume === undefined) throw notReady(status);
+      return await inDomain(ref, () => withLayers(volume, (layers) => work({ layers, status })));
     } finally {
       claim.release();
     }
   });
-}
-
-async function opened(
-  context: StorageContext,
-  domain: ConnectedDomain,
-  ref: image.ImageRef,
-): Promise<OpenedImage> {
-  const { status, volume } = await readImage(context, domain, ref.imageId);
-  if (status.status !== 'ok' || volume === undefined) throw notReady(status);
-  return { file: await inDomain(ref, () => openData(volume.paths.data)), status };
 }
 
 function notReady({ domainId, imageId, status }: image.ImageStatus): HostbusError {
@@ -84,17 +70,23 @@ function notReady({ domainId, imageId, status }: image.ImageStatus): HostbusErro
   return new HostbusError('ImageNotReady', message, { domainId, imageId, status });
 }
 
-async function checkFile({ file, status }: OpenedImage, task: Task): Promise<string[]> {
+async function checkFiles({ layers, status }: OpenedImage, task: Task): Promise<string[]> {
   task.phase('checking');
-  const defects = await imageFileDefects(file, status, task);
-  // One that builds on another file is not gone into: that file might be anywhere.
-  if (defects.length > 0 || status.format === 'raw') return defects;
-  return answered(task, status, () => checkQcow2(file.fd, task));
+  const defects = await imageFileDefects(layers, task);
+  // A file that is not what it should be is not gone into.
+  if (defects.length > 0) return defects;
+  const errors: string[] = [];
+  for (const { id, file, metadata } of layers) {
+    if (metadata.format === 'raw') continue;
+    const found = await answered(task, status, () => checkQcow2(file.fd, task));
+    errors.push(...found.map((error) => (layers.length > 1 ? `volume ${id}: ${error}` : error)));
+  }
+  return errors;
 }
 
 async function checkAndCompare(a: OpenedImage, b: OpenedImage, task: Task): Promise<string[]> {
-  const own = await checkFile(a, task);
-  const others = await checkFile(b, task);
+  const own = await checkFiles(a, task);
+  const others = await checkFiles(b, task);
   const errors = [...own, ...others.map((error) => `image ${b.status.imageId}: ${error}`)];
   if (errors.length > 0) return errors;
   const difference = await differenceOf(a, b, task);
@@ -108,15 +100,11 @@ async function differenceOf(a: OpenedImage, b: OpenedImage, task: Task): Promise
   task.phase('comparing');
   const totalBytes = a.status.capacity;
   return answered(task, a.status, () =>
-    compareFiles(
-      { fd: a.file.fd, format: a.status.format },
-      { fd: b.file.fd, format: b.status.format },
-      {
-        log: task.log,
-        signal: task.signal,
-        onPercent: (percent) => task.progress(Math.floor((totalBytes * percent) / 100), totalBytes, 'bytes'),
-      },
-    ),
+    compareFiles(asOpenImage(a.layers), asOpenImage(b.layers), {
+      log: task.log,
+      signal: task.signal,
+      onPercent: (percent) => task.progress(Math.floor((totalBytes * percent) / 100), totalBytes, 'bytes'),
+    }),
   );
 }
 

@@ -4,10 +4,11 @@ import type * as image from '../../schemas/image.ts';
 import type { Implementation, TaskContext } from '../tasks/task-context.ts';
 import type { StorageContext } from './context.ts';
 import { type CopyAnswer, continueCopyJob } from './copy-job.ts';
-import { withSource } from './copy-source.ts';
+import { type OpenSource, withSource } from './copy-source.ts';
 import type { ConnectedDomain } from './domain-table.ts';
 import { inDomain } from './failures.ts';
 import { imageKey } from './image-claims.ts';
+import { occupiedBytes } from './image-layers.ts';
 import { type ImageReading, readImage } from './image-reader.ts';
 import { busyWith, requireSpace } from './image-verbs.ts';
 import { type Held, type Interrupted, Overtaken, takeHold } from './take-over.ts';
@@ -44,8 +45,8 @@ async function continueCopy(call: ContinueCall): Promise<CopyAnswer> {
   try {
     for (let tries = 1, reading = seen; tries <= triesMax; tries++) {
       const volume = interruptedOnly(target, reading);
-      const done = await withSource(context, volume.record, target, task.taskId, async (file, mark) => {
-        const held = await hold(call, volume, (await file.stat()).blocks * 512);
+      const done = await withSource(context, volume.record, target, task.taskId, async (source) => {
+        const held = await hold(call, volume, await sourceBytesOf(source));
         if (held === undefined) return undefined;
         const { record, metadata } = held;
         return continueCopyJob(
@@ -54,7 +55,7 @@ async function continueCopy(call: ContinueCall): Promise<CopyAnswer> {
             task,
             domain,
             target,
-            source: { file, sizeBytes: record.sourceSize, named: record.source, mark },
+            source: { ...source, sizeBytes: record.sourceSize, named: record.source },
             targetSizeBytes: metadata.format === 'raw' ? metadata.capacityBytes : record.sourceSize,
             format: metadata.format,
             capacityBytes: metadata.capacityBytes,
@@ -69,6 +70,10 @@ async function continueCopy(call: ContinueCall): Promise<CopyAnswer> {
   } finally {
     claim.release();
   }
+}
+
+function sourceBytesOf({ file, layers }: OpenSource): Promise<number> {
+  return occupiedBytes(layers.length === 0 ? [file] : layers.map((layer) => layer.file));
 }
 
 /** @returns undefined when somebody else was quicker */

@@ -1,11 +1,11 @@
-/** Converts the data of one image file into another format, by qemu-img. Knows nothing of images. */
+/** Converts the data of an image into one file, of whichever format, by qemu-img. Knows nothing of images. */
 import type { FileHandle } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { ImageFormat, ImageRef } from '../../schemas/image.ts';
 import { errnoCode } from '../lib/atomic-file.ts';
 import { startWriteBack } from '../lib/libc.ts';
-import { convertFile } from '../programs/qemu-img-work.ts';
+import { convertFile, type OpenImage } from '../programs/qemu-img-work.ts';
 import type { ProgramFailed } from '../programs/run.ts';
 import type { CopyPosition } from './copy-data.ts';
 import { dataAfter } from './copy-progress.ts';
@@ -13,10 +13,9 @@ import { programRefusal } from './empty-data.ts';
 import { noSpace } from './failures.ts';
 
 export interface Conversion {
-  source: FileHandle;
+  source: OpenImage;
   /** Of the right size when it is raw. What is in it, from a try that was cut short, is overwritten. */
   target: FileHandle;
-  from: ImageFormat;
   to: ImageFormat;
   /** What 100 % is in progress reports. */
   totalBytes: number;
@@ -44,14 +43,14 @@ export class ConvertRun {
    * @throws the reason of `signal`; {ProgramFailed}; errors of writing
    */
   async run(): Promise<void> {
-    const { source, target, from, to, totalBytes, log, signal, onProgress } = this.#conversion;
+    const { source, target, to, totalBytes, log, signal, onProgress } = this.#conversion;
     signal.throwIfAborted();
     const { size } = await target.stat();
     const empty = (await dataAfter(target.fd, 0, size)) === undefined;
     const writeBack = new SteadyWriteBack(target.fd);
     try {
       await convertFile(
-        { fd: source.fd, format: from },
+        source,
         { fd: target.fd, format: to },
         {
           log,

@@ -9,6 +9,7 @@ import { encodeCopyRecord } from './copy-record.ts';
 import type { HolderKeeper } from './holder.ts';
 import { readImage } from './image-reader.ts';
 import { emitImage } from './image-verbs.ts';
+import { belowOwner } from './layout.ts';
 import { takeNext } from './take-over.ts';
 import { tidyComplete } from './tidying.ts';
 
@@ -98,6 +99,7 @@ async function removeLate({ made }: Job): Promise<void> {
   const { copy, holder } = made.paths;
   for (const name of names) {
     const path = `${made.directory}/${name}`;
-    if (path.startsWith(`${copy}`) || path.startsWith(`${holder}`)) await removeFile(path);
+    const late = path.startsWith(copy) || path.startsWith(holder) || belowOwner(name) === made.volumeId;
+    if (late) await removeFile(path);
   }
 }

@@ -2,25 +2,35 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { ImageFormat, ImageRef, ImageStatus } from '../../schemas/image.ts';
-import { errnoCode } from '../lib/atomic-file.ts';
+import { errnoCode, flushDirectory } from '../lib/atomic-file.ts';
 import type { TaskContext } from '../tasks/task-context.ts';
 import type { StorageContext } from './context.ts';
-import { ConvertRun } from './convert-run.ts';
-import { CopyRun } from './copy-data.ts';
+import {
+  belowMetadata,
+  finishBelow,
+  measureBelow,
+  openBelow,
+  passComplete,
+  verifyChain,
+} from './copy-below.ts';
 import { complete, interrupt, tellCompletion, writeRecord } from './copy-end.ts';
 import { asCopyError, copyFailed } from './copy-errors.ts';
-import { measureData } from './copy-progress.ts';
-import { type CopyRecord, type CopySource, durableBytes, type SourceMark } from './copy-record.ts';
+import { type CopyMeasure, measureData } from './copy-progress.ts';
+import { type CopyRecord, type CopySource, durableBytes } from './copy-record.ts';
+import type { OpenSource } from './copy-source.ts';
 import { SourceTooShort } from './data-mover.ts';
+import { type DataRun, dataRun, notBegun } from './data-run.ts';
 import type { ConnectedDomain } from './domain-table.ts';
 import { makeEmptyData } from './empty-data.ts';
 import { inDomain } from './failures.ts';
 import { HolderKeeper, type HolderRecord } from './holder.ts';
 import { type MadeImage, makeImage, newVolumeMetadata } from './image-creation.ts';
-import { openData, readImage } from './image-reader.ts';
+import { leafOf } from './image-layers.ts';
+import { readImage } from './image-reader.ts';
 import { emitImage } from './image-verbs.ts';
-import { type VolumePaths, volumePaths } from './layout.ts';
-import type { Held } from './take-over.ts';
+import type { VolumePaths } from './layout.ts';
+import { openData } from './open-data.ts';
+import { dataPath, type Held } from './take-over.ts';
 import { removeVolume } from './tidying.ts';
 
 export interface CopyAnswer {
@@ -32,9 +42,11 @@ export interface CopyPlan {
   task: TaskContext<CopyAnswer>;
   domain: ConnectedDomain;
   target: ImageRef;
-  source: { file: FileHandle; sizeBytes: number; named: CopySource; mark: SourceMark };
+  source: OpenSource & { sizeBytes: number; named: CopySource };
   /** Size of the target's file; at least the source's, unless it is converted. */
   targetSizeBytes: number;
+  /** All volumes of the source's chain are copied, not only the last. */
+  keepChain?: boolean;
   /** Converted by qemu-img, instead of copied as it is. */
   convert?: NonNullable<CopyRecord['convert']>;
   format: ImageFormat;
@@ -54,11 +66,11 @@ export interface Job {
   complete: boolean;
   /** Data of the volume that this one replaces, while it is being moved. */
   earlier: FileHandle | undefined;
-  /** The data file is not fresh. */
-  targetUsed?: boolean;
+  /** Where the data of a volume below goes, while it is being copied. */
+  belowData: FileHandle | undefined;
+  /** The data files may not be fresh. */
+  targetUsed: boolean;
 }
-
-type DataRun = Pick<CopyRun, 'run' | 'flush'> & { readonly method: string };
 
 /**
  * Makes the target, answers, copies, and completes it. The caller has claimed source and target, and made the checks.
@@ -80,7 +92,7 @@ export async function continueCopyJob(
   plan: CopyPlan,
   held: Held,
 ): Promise<CopyAnswer> {
-  return drive(await inDomain(plan.target, () => resume(context, plan, held)));
+  return drive({ ...jobOf(context, plan, held), targetUsed: true });
 }
 
 async function drive(job: Job): Promise<CopyAnswer> {
@@ -101,24 +113,34 @@ async function drive(job: Job): Promise<CopyAnswer> {
 async function begin(context: StorageContext, plan: CopyPlan): Promise<Job> {
   const { task, target, source } = plan;
   const { hostId, bootId } = context.options;
-  const measure = await measureData(source.file.fd, source.sizeBytes);
+  const measure = await measureSource(plan);
+  const below = plan.keepChain === true ? await measureBelow(source.layers) : undefined;
+  const belowBytes = below?.volumes.reduce((sum, { total }) => sum + total, 0) ?? 0;
   const record: CopyRecord = {
     version: 1,
     source: source.named,
     ...(plan.convert === undefined ? {} : { convert: plan.convert }),
+    ...(below === undefined ? {} : { below }),
     mark: source.mark,
     heldBy: { hostId, bootId, taskId: task.taskId },
     sourceSize: source.sizeBytes,
     offset: 0,
     done: 0,
-    total: measure.totalBytes,
+    total: measure.totalBytes + belowBytes,
     countedTo: measure.countedTo,
     generation: 1,
     updatedAt: new Date().toISOString(),
   };
   const holder = { hostId, bootId, taskId: task.taskId, generation: 1, counter: 0 };
   const { format, capacityBytes } = plan;
-  const metadata = newVolumeMetadata(target, { format, capacityBytes, allocation: 'sparse', legal: false });
+  const parentId = below === undefined ? undefined : leafOf(source.layers).metadata.parentId;
+  const metadata = newVolumeMetadata(target, {
+    format,
+    capacityBytes,
+    allocation: 'sparse',
+    legal: false,
+    ...(parentId === undefined ? {} : { parentId }),
+  });
   task.signal.throwIfAborted();
   const made = await makeImage(context, plan.domain, {
     imageId: target.imageId,
@@ -131,22 +153,29 @@ async function begin(context: StorageContext, plan: CopyPlan): Promise<Job> {
         { format: 'raw', capacityBytes: plan.targetSizeBytes, preallocated: false },
         task.log,
       ),
+    ...(below === undefined ? {} : { below: belowMetadata(source.layers, target) }),
     copy: { record, holder },
     signal: task.signal,
   });
-  const keeper = keeperOf(context, plan, made.paths, holder);
-  const job = { context, plan, log: task.log, made, record, keeper, complete: false, earlier: undefined };
-  return { ...job, run: dataRun(job) };
+  return jobOf(context, plan, { made, metadata, record, holder });
 }
 
-async function resume(context: StorageContext, plan: CopyPlan, held: Held): Promise<Job> {
+// A conversion reads all layers; how far it is it tells in parts of the whole.
+async function measureSource({ source, convert }: CopyPlan): Promise<CopyMeasure> {
+  const measure = await measureData(source.file.fd, source.sizeBytes);
+  if (convert === undefined) return measure;
+  for (const { file } of source.layers.slice(0, -1)) {
+    measure.totalBytes += (await measureData(file.fd, (await file.stat()).size)).totalBytes;
+  }
+  return measure;
+}
+
+function jobOf(context: StorageContext, plan: CopyPlan, held: Held): Job {
   const { made, record, holder } = held;
   const keeper = keeperOf(context, plan, made.paths, holder);
   const { log } = plan.task;
-  const earlier = record.earlier && (await openEarlier(made.directory, record.earlier, log));
-  if (earlier === undefined) delete record.earlier;
-  const job = { context, plan, log, made, record, keeper, complete: false, earlier, targetUsed: true };
-  return { ...job, run: dataRun(job) };
+  const files = { earlier: undefined, belowData: undefined, run: notBegun(record) };
+  return { context, plan, log, made, record, keeper, complete: false, targetUsed: false, ...files };
 }
 
 function keeperOf(
@@ -160,13 +189,22 @@ function keeperOf(
   return new HolderKeeper(paths, holder, { image: target, log: task.log, renewMs, termMs, current });
 }
 
+/** Opens what is copied next, and goes on from what the record says of it. */
+async function openNext(job: Job): Promise<void> {
+  const { made, record } = job;
+  await passComplete(made.directory, record);
+  job.belowData = await openBelow(made, record);
+  if (record.earlier !== undefined) job.earlier = await openEarlier(job, record.earlier);
+  if (job.earlier === undefined) delete record.earlier;
+  job.run = dataRun(job);
+}
+
 async function openEarlier(
-  directory: string,
+  { made, record, log }: Job,
   { volumeId }: NonNullable<CopyRecord['earlier']>,
-  log: Logger,
 ): Promise<FileHandle | undefined> {
   try {
-    return await openData(volumePaths(directory, volumeId).data);
+    return await openData(dataPath({ directory: made.directory, id: volumeId }, record));
   } catch (error) {
     log.warn({ err: error, volumeId }, 'What was copied before the take-over is gone; copying it again');
     return undefined;
@@ -174,42 +212,9 @@ async function openEarlier(
 }
 
 async function closeFiles(job: Job): Promise<void> {
-  for (const file of [job.made.data, job.earlier]) {
+  for (const file of [job.made.data, job.belowData, job.earlier]) {
     await file?.close().catch((error: unknown) => job.log.warn({ err: error }, 'Closing failed'));
   }
-}
-
-function dataRun(job: Omit<Job, 'run'>): DataRun {
-  const { context, plan, record, keeper } = job;
-  const files = { source: plan.source.file, target: job.made.data };
-  const signal = AbortSignal.any([plan.task.signal, keeper.signal]);
-  // What is moved from an earlier volume was done before.
-  const onProgress = (doneBytes: number) =>
-    plan.task.progress(Math.max(doneBytes, record.earlier?.done ?? 0), record.total, 'bytes');
-  if (record.convert !== undefined) {
-    const { total: totalBytes, convert } = record;
-    return new ConvertRun({ ...files, ...convert, totalBytes, log: job.log, signal, onProgress });
-  }
-  return new CopyRun({
-    ...files,
-    ...extentOf(job),
-    targetUsed: job.targetUsed ?? false,
-    countedTo: record.countedTo,
-    start: { offset: record.offset, doneBytes: record.done },
-    chunkBytes: context.tuning.chunkBytes,
-    checkpointMs: context.tuning.checkpointMs,
-    method: context.tuning.bestMethod,
-    signal,
-    onProgress,
-    onDurable: (position) => writeRecord(job, position),
-  });
-}
-
-// First what an earlier volume has, then what only the source has.
-function extentOf({ earlier, plan, record }: Omit<Job, 'run'>) {
-  return earlier !== undefined && record.earlier !== undefined
-    ? { source: earlier, sizeBytes: record.earlier.offset, totalBytes: record.earlier.done }
-    : { source: plan.source.file, sizeBytes: record.sourceSize, totalBytes: record.total };
 }
 
 /**
@@ -226,6 +231,8 @@ async function moveEarlier(job: Job): Promise<void> {
     await job.run.flush();
     await job.keeper.checkStillHeld();
     await writeRecord(job, { offset: earlier.offset, doneBytes: earlier.done }, { moved: true });
+    // Not before: a record that names it may be what a power cut leaves, and its blocks may be somebody else's by then.
+    await flushDirectory(made.directory);
     await removeVolume(made.directory, earlier.volumeId);
   } catch (error) {
     if (!(error instanceof SourceTooShort) && !['EIO', 'ESTALE'].includes(errnoCode(error) ?? ''))
@@ -250,12 +257,20 @@ async function transfer(job: Job): Promise<void> {
   const { task, target } = job.plan;
   const startedMs = performance.now();
   try {
+    await openNext(job);
     await moveEarlier(job);
     task.phase('copying');
+    while (job.belowData !== undefined) {
+      await job.run.run();
+      await job.run.flush();
+      await finishBelow(job);
+      await openNext(job);
+    }
     await job.run.run();
     task.phase('flushing');
     await job.run.flush();
     await verifySizes(job);
+    await verifyChain(job);
   } catch (error) {
     throw asCopyError(error, target);
   }

@@ -5,6 +5,15 @@ import { BadMetadata } from './key-value-text.ts';
 
 const Bytes = Type.Integer({ minimum: 0 });
 
+const BelowVolumeSchema = Type.Object({
+  volumeId: Type.String(),
+  /** As of the record: of this volume alone. */
+  sourceSize: Bytes,
+  total: Bytes,
+  countedTo: Bytes,
+});
+export type BelowVolume = Static<typeof BelowVolumeSchema>;
+
 const CopyRecordSchema = Type.Object({
   version: Type.Literal(1),
   source: Type.Union([
@@ -16,6 +25,13 @@ const CopyRecordSchema = Type.Object({
    * goes on with it begins again.
    */
   convert: Type.Optional(Type.Object({ from: Type.Enum(['raw', 'qcow2']), to: Type.Enum(['raw', 'qcow2']) })),
+  /**
+   * The volumes that the image's last one builds on, base first, when all of a chain is copied; and how many are complete. Then
+   * `offset` is in the file of the next one, and `sourceSize` and `countedTo` are of the last one; `done` and `total` are of all.
+   */
+  below: Type.Optional(
+    Type.Object({ volumes: Type.Array(BelowVolumeSchema), complete: Type.Integer({ minimum: 0 }) }),
+  ),
   /** Size of the source's file, bytes: a source of another size is not the one that was being copied. */
   sourceSize: Bytes,
   /** All before this offset of the file is on stable storage. Never more than is true. */
@@ -60,7 +76,21 @@ export function decodeCopyRecord(text: string): CopyRecord {
   }
   if (!compiled.Check(value)) throw new BadMetadata('a field is missing or of the wrong type');
   if (value.done > value.total) throw new BadMetadata('it claims more than the whole');
+  const { below } = value;
+  if (below !== undefined && below.complete > below.volumes.length) {
+    throw new BadMetadata('it claims more volumes than there are');
+  }
   return value;
+}
+
+/** The volume below that is next; undefined when the turn is the last one's. */
+export function currentBelow({ below }: CopyRecord): BelowVolume | undefined {
+  return below?.volumes[below.complete];
+}
+
+/** What all complete volumes below count in `done`. */
+export function doneBelow({ below }: CopyRecord): number {
+  return (below?.volumes ?? []).slice(0, below?.complete).reduce((sum, { total }) => sum + total, 0);
 }
 
 /** Progress on stable storage, wherever it is. */

@@ -3,11 +3,13 @@ import type { FileHandle } from 'node:fs/promises';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { ImageRef } from '../../schemas/image.ts';
 import type { StorageContext } from './context.ts';
+import { sameBelow } from './copy-below.ts';
 import { copyFailed } from './copy-errors.ts';
 import type { CopyRecord, SourceMark } from './copy-record.ts';
 import { inDomain } from './failures.ts';
 import { imageKey } from './image-claims.ts';
-import { openData, readImage } from './image-reader.ts';
+import { type Layer, leafOf, withLayers } from './image-layers.ts';
+import { readImage } from './image-reader.ts';
 import { busyWith } from './image-verbs.ts';
 import { openInRoots } from './paths.ts';
 
@@ -15,6 +17,14 @@ import { openInRoots } from './paths.ts';
 export async function fileMark(file: FileHandle): Promise<SourceMark> {
   const { ino, mtimeNs } = await file.stat({ bigint: true });
   return { inode: String(ino), modifiedNs: String(mtimeNs) };
+}
+
+/** A source that is open for reading. */
+export interface OpenSource {
+  file: FileHandle;
+  /** Of an image: all of its layers, the base first; `file` is the last one's. Empty for a file of the host. */
+  layers: readonly Layer[];
+  mark: SourceMark;
 }
 
 /**
@@ -29,19 +39,23 @@ export async function withSource<T>(
   record: CopyRecord,
   target: ImageRef,
   taskId: string,
-  work: (file: FileHandle, mark: SourceMark) => Promise<T>,
+  work: (source: OpenSource) => Promise<T>,
 ): Promise<T> {
   const { source } = record;
   if ('imageId' in source) return withImage(context, source, { record, target, taskId }, work);
   const file = await openInRoots(source.path, context.options.roots);
-  return checked(file, record, target, () => fileMark(file), work);
+  try {
+    return await checked({ file, layers: [], mark: await fileMark(file) }, record, target, work);
+  } finally {
+    await file.close();
+  }
 }
 
 async function withImage<T>(
   context: StorageContext,
   source: ImageRef,
   { record, target, taskId }: { record: CopyRecord; target: ImageRef; taskId: string },
-  work: (file: FileHandle, mark: SourceMark) => Promise<T>,
+  work: (source: OpenSource) => Promise<T>,
 ): Promise<T> {
   return context.domains.use(source.domainId, taskId, async (domain) => {
     const claim = context.claims.claim(imageKey(source), 'read', taskId);
@@ -54,9 +68,13 @@ async function withImage<T>(
       if (status.status !== 'ok' || volume === undefined) {
         throw copyFailed(target, `its source, image ${source.imageId}, is ${status.status}`);
       }
-      const file = await inDomain(source, () => openData(volume.paths.data));
-      const mark = async () => ({ volumeId: volume.id, generation: status.generation });
-      return await checked(file, record, target, mark, work);
+      const mark = { volumeId: volume.id, generation: status.generation };
+      return await inDomain(source, () =>
+        withLayers(volume, async (layers) => {
+          const leaf = leafOf(layers);
+          return checked({ file: leaf.file, layers, mark }, record, target, work);
+        }),
+      );
     } finally {
       claim.release();
     }
@@ -64,28 +82,23 @@ async function withImage<T>(
 }
 
 async function checked<T>(
-  file: FileHandle,
+  source: OpenSource,
   record: CopyRecord,
   target: ImageRef,
-  mark: () => Promise<SourceMark>,
-  work: (file: FileHandle, mark: SourceMark) => Promise<T>,
+  work: (source: OpenSource) => Promise<T>,
 ): Promise<T> {
-  try {
-    const { size } = await inDomain(target, () => file.stat());
-    if (size !== record.sourceSize) {
-      throw copyFailed(target, `its source has ${size} bytes instead of ${record.sourceSize}`);
-    }
-    const found = await mark();
-    if (!sameMark(found, record.mark)) {
-      throw copyFailed(
-        target,
-        'its source is not what it was when the copy began; delete the image and copy again',
-      );
-    }
-    return await work(file, found);
-  } finally {
-    await file.close();
+  const { size } = await inDomain(target, () => source.file.stat());
+  if (size !== record.sourceSize) {
+    throw copyFailed(target, `its source has ${size} bytes instead of ${record.sourceSize}`);
   }
+  const sameChain = record.convert !== undefined || (await sameBelow(source.layers, record));
+  if (!sameChain || !sameMark(source.mark, record.mark)) {
+    throw copyFailed(
+      target,
+      'its source is not what it was when the copy began; delete the image and copy again',
+    );
+  }
+  return work(source);
 }
 
 function sameMark(a: SourceMark, b: SourceMark | undefined): boolean {

@@ -7,6 +7,7 @@ import { ProgramFailed } from '../programs/run.ts';
 import type { Implementation, TaskContext } from '../tasks/task-context.ts';
 import { inFewWords, isImagesFault } from './check-image-file.ts';
 import type { StorageContext } from './context.ts';
+import { conversionPlan } from './conversion-plan.ts';
 import { type CopyAnswer, type CopyPlan, runCopyJob } from './copy-job.ts';
 import { fileMark } from './copy-source.ts';
 import type { ConnectedDomain } from './domain-table.ts';
@@ -14,7 +15,8 @@ import { programRefusal } from './empty-data.ts';
 import { inDomain } from './failures.ts';
 import { imageKey } from './image-claims.ts';
 import { imageExists, refuseExisting } from './image-creation.ts';
-import { openData, readImage } from './image-reader.ts';
+import { type Layer, leafOf, occupiedBytes, withLayers } from './image-layers.ts';
+import { readImage } from './image-reader.ts';
 import { busyWith, requireSpace } from './image-verbs.ts';
 import { domainPaths } from './layout.ts';
 import { openInRoots } from './paths.ts';
@@ -26,10 +28,21 @@ export interface CopyVerbs {
 
 export function copyVerbs(context: StorageContext): CopyVerbs {
   return {
-    copyImage: ({ source, target }, task) =>
+    copyImage: ({ source, target, chain = 'keep' }, task) =>
       context.domains.use(source.domainId, task.taskId, (from) =>
         context.domains.use(target.domainId, task.taskId, (to) =>
-          copyImage(context, { from, source, to, target, task }),
+          copyImage(context, {
+            from,
+            source,
+            to,
+            target,
+            task,
+            shape: async (layers, status) => {
+              if (layers.length === 1) return {};
+              if (chain === 'keep') return keepPlan(layers, to, target);
+              return conversionPlan({ layers, status, to, target, format: status.format, task });
+            },
+          }),
         ),
       ),
     importImage: (params, task) =>
@@ -45,8 +58,8 @@ export interface CopyCall {
   to: ConnectedDomain;
   target: image.ImageRef;
   task: TaskContext<CopyAnswer>;
-  /** What the target is to be, when it is not a copy as it is; looks at the source, and throws what refuses it. */
-  shape?(source: FileHandle, status: image.ImageStatus): Promise<Partial<CopyPlan>>;
+  /** What the target is to be, other than a copy of the last layer as it is; looks at the source, and throws what refuses it. */
+  shape(layers: readonly Layer[], status: image.ImageStatus): Promise<Partial<CopyPlan>>;
 }
 
 /** Copies an image that stays where it is meanwhile: see {@link runCopyJob}. */
@@ -62,29 +75,42 @@ export async function copyImage(context: StorageContext, call: CopyCall): Promis
     const { status, volume } = await readImage(context, from, source.imageId);
     if (status.status !== 'ok' || volume === undefined) throw notReady(status);
     return await makingTarget(context, to, target, task.taskId, async () => {
-      const file = await inDomain(source, () => openData(volume.paths.data));
-      return closing(file, async () => {
-        const { sizeBytes } = await sourceChecked(to, target, file);
-        return runCopyJob(context, {
-          task,
-          domain: to,
-          target,
-          source: {
-            file,
-            sizeBytes,
-            named: { ...source },
-            mark: { volumeId: volume.id, generation: status.generation },
-          },
-          targetSizeBytes: sizeBytes,
-          format: status.format,
-          capacityBytes: status.capacity,
-          ...(await call.shape?.(file, status)),
-        });
-      });
+      return inDomain(source, () =>
+        withLayers(volume, async (layers) => {
+          const { file } = leafOf(layers);
+          const shape = await call.shape(layers, status);
+          const { sizeBytes } = await sourceChecked(to, target, file);
+          return runCopyJob(context, {
+            task,
+            domain: to,
+            target,
+            source: {
+              file,
+              layers,
+              sizeBytes,
+              named: { ...source },
+              mark: { volumeId: volume.id, generation: status.generation },
+            },
+            targetSizeBytes: sizeBytes,
+            format: status.format,
+            capacityBytes: status.capacity,
+            ...shape,
+          });
+        }),
+      );
     });
   } finally {
     claim.release();
   }
+}
+
+async function keepPlan(
+  layers: readonly Layer[],
+  to: ConnectedDomain,
+  target: image.ImageRef,
+): Promise<Partial<CopyPlan>> {
+  await requireSpace(to, target, await occupiedBytes(layers.map(({ file }) => file)));
+  return { keepChain: true };
 }
 
 interface ImportParams extends image.ImageRef {
@@ -109,7 +135,7 @@ async function importImage(
         task,
         domain,
         target,
-        source: { file, sizeBytes, named: { path }, mark: await fileMark(file) },
+        source: { file, layers: [], sizeBytes, named: { path }, mark: await fileMark(file) },
         targetSizeBytes: found.format === 'raw' ? found.capacityBytes : sizeBytes,
         ...found,
       });
@@ -199,8 +225,8 @@ function refusalOf(info: ImageFileInfo): string | undefined {
     return `its format is ${info.format}; raw and qcow2 can be taken in. Convert it with qemu-img convert`;
   }
   if (info.encrypted) return 'it is encrypted';
-  if (info.backingFile !== undefined)
-    return `it builds on another file (${info.backingFile}); flatten it first`;
+  if (info.backingName !== undefined)
+    return `it builds on another file (${info.backingName}); flatten it first`;
   if (info.dataFile !== undefined) return `its data is in another file (${info.dataFile})`;
   if (info.corrupt) return 'it is marked as corrupt; repair it with qemu-img check -r';
   return info.virtualSizeBytes === 0 ? 'it is empty' : undefined;

@@ -14,6 +14,8 @@ import { completed, encodeVolumeMetadata, type VolumeMetadata, zeroUuid } from '
 export interface NewImage {
   imageId: string;
   metadata: VolumeMetadata;
+  /** Volumes that it builds on; their data comes later. */
+  below?: readonly { volumeId: string; metadata: VolumeMetadata }[];
   /** Makes the data file, which does not exist yet. It is flushed afterwards. */
   makeData(path: string): Promise<void>;
   /** For an image whose data is still to come. */
@@ -38,9 +40,12 @@ export function newVolumeMetadata(
     capacityBytes: number;
     allocation: 'sparse' | 'preallocated';
     legal: boolean;
+    /** The volume that it builds on. */
+    parentId?: string;
   },
 ): VolumeMetadata {
   return {
+    parentId: zeroUuid,
     ...volume,
     domainId: ref.domainId,
     imageId: ref.imageId,
@@ -49,7 +54,6 @@ export function newVolumeMetadata(
     diskType: 'DATA',
     generation: 0,
     sequence: 0,
-    parentId: zeroUuid,
     volumeType: 'LEAF',
     unknown: new Map(),
   };
@@ -104,6 +108,11 @@ async function build(temporary: string, volumeId: string, image: NewImage): Prom
     await data.sync();
     await writeNewFile(paths.lease, '');
     await writeNewFile(paths.meta, encodeVolumeMetadata(image.metadata));
+    for (const { volumeId, metadata } of image.below ?? []) {
+      const { lease, meta } = volumePaths(temporary, volumeId);
+      await writeNewFile(lease, '');
+      await writeNewFile(meta, encodeVolumeMetadata(metadata));
+    }
     if (image.copy !== undefined) {
       await writeNewFile(paths.copy, encodeCopyRecord(image.copy.record));
       await writeNewFile(paths.next, encodeVolumeMetadata(completed(image.metadata)));

@@ -1,12 +1,11 @@
 /** The state of an image, read from its storage domain: the same answer on whichever host it is read. */
-import { constants } from 'node:fs';
-import { lstat, open, readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Holder, ImageStatus } from '../../schemas/image.ts';
 import { errnoCode } from '../lib/atomic-file.ts';
 import type { StorageContext } from './context.ts';
 import { type CopyRecord, decodeCopyRecord, durableBytes } from './copy-record.ts';
-import { currentVolume } from './current-volume.ts';
+import { currentVolume, refuseStrays } from './current-volume.ts';
 import type { ConnectedDomain } from './domain-table.ts';
 import { inDomain } from './failures.ts';
 import { type HolderRecord, parseHolder, publicHolder } from './holder.ts';
@@ -14,6 +13,7 @@ import { imageKey } from './image-claims.ts';
 import { BadMetadata } from './key-value-text.ts';
 import { domainPaths, isUuid, type VolumePaths, volumePaths } from './layout.ts';
 import { readSmallFile } from './small-file.ts';
+import { type ChainVolume, volumesBelow } from './volume-chain.ts';
 import { decodeVolumeMetadata, type VolumeMetadata, zeroUuid } from './volume-metadata.ts';
 
 export interface ImageReading {
@@ -30,6 +30,8 @@ export interface ReadVolume {
   directory: string;
   paths: VolumePaths;
   metadata: VolumeMetadata;
+  /** The volumes that it builds on, base first; known of a complete one. */
+  below: ChainVolume[];
   /** The text of its holder file, whoever that is, alive or not. */
   holderText: string | undefined;
   /** Of a volume that is not complete, when it can be believed. */
@@ -44,7 +46,8 @@ interface Files {
   metaText: string | undefined;
   copyText: string | undefined;
   holderText: string | undefined;
-  hasNext: boolean;
+  /** All that is in the directory. */
+  names: readonly string[];
   data: { sizeBytes: number; allocatedBytes: number } | undefined;
   createdAtMs: number;
 }
@@ -89,7 +92,7 @@ async function readOnce(
   try {
     if (!found.isDirectory()) throw new BadMetadata('it is not a directory');
     const files = await readFiles(directory, found.ctimeMs);
-    return judge(context, blank, files);
+    return await withChain(files, judge(context, blank, files));
   } catch (error) {
     const why = brokenBecause(error);
     if (why === undefined) throw error;
@@ -120,8 +123,7 @@ async function readFiles(directory: string, createdAtMs: number): Promise<Files>
   const copyText = await readSmallFile(paths.copy);
   const holderText = await readSmallFile(paths.holder);
   const metaText = await readSmallFile(paths.meta);
-  const hasNext = names.includes(`${volumeId}.next`);
-  return { volumeId, directory, paths, metaText, copyText, holderText, hasNext, data, createdAtMs };
+  return { volumeId, directory, paths, metaText, copyText, holderText, names, data, createdAtMs };
 }
 
 async function statData(path: string): Promise<Files['data']> {
@@ -146,7 +148,7 @@ function judge(context: StorageContext, blank: ImageStatus, files: Files): Image
   const metadata = decodedOr(known, 'metadata', () => decodeVolumeMetadata(files.metaText ?? ''));
   if ('broken' in metadata) return metadata.broken;
   const { directory, paths, holderText } = files;
-  const parts = { directory, paths, holderText, metadata: metadata.value, record: undefined };
+  const parts = { directory, paths, holderText, metadata: metadata.value, below: [], record: undefined };
   const volume: ReadVolume = { id: files.volumeId, ...parts };
   const status = described(known, metadata.value);
   const wrong = wrongWith(metadata.value, files);
@@ -157,11 +159,30 @@ function judge(context: StorageContext, blank: ImageStatus, files: Files): Image
   }
   const record = decodedOr(status, 'copy record', () => decodeCopyRecord(files.copyText ?? ''));
   if ('broken' in record) return { ...record.broken, volume };
-  if (!files.hasNext) {
+  if (!files.names.includes(`${files.volumeId}.next`)) {
     return { ...broken(status, 'it is not complete, and there is nothing to complete it with'), volume };
   }
   volume.record = record.value;
   return { ...unfinished(context, status, record.value, holderText), volume };
+}
+
+/** What the image's volume builds on, or will. */
+async function withChain(files: Files, reading: ImageReading): Promise<ImageReading> {
+  const { status, volume } = reading;
+  if (volume === undefined || status.status === 'broken') return reading;
+  try {
+    const below = volume.metadata.legal ? await volumesBelow(files.directory, volume) : [];
+    const coming = volume.record?.below?.volumes ?? [];
+    const known = [...below.map(({ id }) => id), ...coming.map(({ volumeId }) => volumeId), volume.id];
+    refuseStrays(files.names, known);
+    if (known.length === 1) return reading;
+    const allocated = below.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, status.allocated);
+    return { ...reading, status: { ...status, allocated, chain: known }, volume: { ...volume, below } };
+  } catch (error) {
+    const why = brokenBecause(error);
+    if (why === undefined) throw error;
+    return { ...broken(status, why), volume };
+  }
 }
 
 function described(known: ImageStatus, metadata: VolumeMetadata): ImageStatus {
@@ -177,7 +198,6 @@ function described(known: ImageStatus, metadata: VolumeMetadata): ImageStatus {
 
 function wrongWith(metadata: VolumeMetadata, files: Files): string | undefined {
   if (files.data === undefined) return 'its data file is missing';
-  if (metadata.parentId !== zeroUuid) return 'it builds on another volume, which is not supported';
   const short = metadata.format === 'raw' && files.data.sizeBytes < metadata.capacityBytes;
   if (short) return `its data file has ${files.data.sizeBytes} of ${metadata.capacityBytes} bytes`;
   return undefined;
@@ -248,13 +268,4 @@ function blankStatus(domainId: string, imageId: string, createdAtMs: number): Im
     generation: 0,
     createdAt: new Date(createdAtMs).toISOString(),
   };
-}
-
-/**
- * Opens the data of an image for reading. The name is not followed if it is a symbolic link.
- *
- * @throws errors of the file system
- */
-export async function openData(path: string) {
-  return open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
 }

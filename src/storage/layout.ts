@@ -46,6 +46,19 @@ export function volumePaths(imageDirectory: string, volumeId: string): VolumePat
   };
 }
 
+const belowMark = '.below-';
+
+/** The data of a volume that `volumeId` builds on, while whoever writes `volumeId` copies it; see copy-below.ts. */
+export function belowPath(imageDirectory: string, volumeId: string, belowId: string): string {
+  return `${imageDirectory}/${volumeId}${belowMark}${belowId}`;
+}
+
+/** Whose file a name of {@link belowPath} is: the volume's that builds on it; undefined for any other name. */
+export function belowOwner(name: string): string | undefined {
+  const [id = '', belowId = ''] = name.split(belowMark);
+  return isUuid(id) && isUuid(belowId) ? id : undefined;
+}
+
 export function isRemoved(name: string): boolean {
   return name.startsWith(removePrefix);
 }

@@ -80,10 +80,9 @@ async function releaseClaimed(
 ): Promise<void> {
   const { volume, status: before } = await readImage(context, domain, imageId);
   if (volume === undefined) return;
-  const own = isOwn(context, holderOf(volume));
   if (before.status === 'ok') {
-    if (volume.holderText === undefined || own) await tidyOwn(context, volume);
-  } else if (own) {
+    await tidy(context, volume);
+  } else if (isOwn(context, holderOf(volume))) {
     await removeFile(volume.paths.holder);
     await flushDirectory(volume.directory);
     const { status } = await readImage(context, domain, imageId);
@@ -100,10 +99,13 @@ function isOwn(context: StorageContext, holder: HolderRecord | undefined): boole
   return holder?.hostId === context.options.hostId;
 }
 
-// The crash came after the completion, and this is the rest of it; or we were late, and somebody else completed it.
-async function tidyOwn(context: StorageContext, volume: ReadVolume): Promise<void> {
+// A crash, of whichever host, came after the completion, and this is the rest of it; or we were late, and somebody else
+// completed it.
+async function tidy(context: StorageContext, volume: ReadVolume): Promise<void> {
   const { hostId } = context.options;
   const mayRemove = (holder: HolderRecord | undefined) => holder === undefined || holder.hostId === hostId;
+  // It was seen to be complete, which may not be durable yet: without its record it must not become incomplete again.
+  await flushDirectory(volume.directory);
   await tidyComplete(volume.directory, volume.id, { mayRemove, hostId });
 }
 

@@ -14,14 +14,20 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, rename, stat } from 'node:fs/promises';
 import { errnoCode, flushDirectory, removeFile, replaceFile, writeNewFile } from '../lib/atomic-file.ts';
 import type { StorageContext } from './context.ts';
-import { type CopyRecord, decodeCopyRecord, encodeCopyRecord } from './copy-record.ts';
+import {
+  type CopyRecord,
+  currentBelow,
+  decodeCopyRecord,
+  doneBelow,
+  encodeCopyRecord,
+} from './copy-record.ts';
 import { isLegal } from './current-volume.ts';
 import { type HolderRecord, makeHolder, parseHolder, publicHolder } from './holder.ts';
 import type { MadeImage } from './image-creation.ts';
 import type { ReadVolume } from './image-reader.ts';
-import { volumePaths } from './layout.ts';
+import { belowPath, volumePaths } from './layout.ts';
 import { readSmallFile } from './small-file.ts';
-import { removeVolume } from './tidying.ts';
+import { belowPaths, removeVolume } from './tidying.ts';
 import { encodeVolumeMetadata, type VolumeMetadata } from './volume-metadata.ts';
 
 /** An interrupted volume that was read: no living holder, and with a record. */
@@ -156,10 +162,20 @@ async function prepare(
 }
 
 // All but the data, which is still to be moved from; that it has no metadata makes it a leftover.
-async function removeTraces({ paths, directory, record }: Interrupted): Promise<void> {
+async function removeTraces(volume: Interrupted): Promise<void> {
+  const { paths, directory, record } = volume;
   for (const path of [paths.meta, paths.copy, paths.lease, paths.holder]) await removeFile(path);
-  if (record.offset === 0 || record.earlier !== undefined) await removeFile(paths.data);
+  const moved = record.offset === 0 || record.earlier !== undefined ? undefined : dataPath(volume, record);
+  for (const path of [paths.data, ...(await belowPaths(directory, volume.id))]) {
+    if (path !== moved) await removeFile(path);
+  }
   await flushDirectory(directory);
+}
+
+/** The file that the data goes to which is under way: of the volume, or of one below. */
+export function dataPath({ directory, id }: { directory: string; id: string }, record: CopyRecord): string {
+  const below = currentBelow(record);
+  return below === undefined ? volumePaths(directory, id).data : belowPath(directory, id, below.volumeId);
 }
 
 function heldRecord(record: CopyRecord, holder: HolderRecord): CopyRecord {
@@ -174,7 +190,7 @@ function heldRecord(record: CopyRecord, holder: HolderRecord): CopyRecord {
 // The new volume is empty. Of a volume that was itself still being filled from an earlier one, the earlier one has more.
 function movedRecord(record: CopyRecord, volumeId: string): CopyRecord {
   const { offset, done } = record;
-  const moved = { ...record, offset: 0, done: 0 };
+  const moved = { ...record, offset: 0, done: doneBelow(record) };
   if (record.earlier !== undefined || offset === 0) return moved;
   return { ...moved, earlier: { volumeId, offset, done } };
 }

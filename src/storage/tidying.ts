@@ -3,14 +3,18 @@ import { readdir } from 'node:fs/promises';
 import { flushDirectory, removeFile } from '../lib/atomic-file.ts';
 import { idsWith, isLegal } from './current-volume.ts';
 import { type HolderRecord, parseHolder } from './holder.ts';
-import { isUuid, volumePaths } from './layout.ts';
+import { belowOwner, isUuid, volumePaths } from './layout.ts';
 import { readSmallFile } from './small-file.ts';
 
-/** Whose leftovers are removed: the whole may be looked after by anyone, a part only by who is known to be at work no more. */
+/**
+ * Whose leftovers are removed. Those of the complete volume anybody may remove: its one writer is done with it. Another volume may
+ * be somebody's who is just making it, to take over what is complete by now: without its holder, the rest that he makes would
+ * seem to belong to the image.
+ */
 export interface Tidying {
-  /** @param holder - of the volume; undefined when it has none */
+  /** @param holder - of another volume than the complete one; undefined when it has none */
   mayRemove(holder: HolderRecord | undefined): boolean;
-  /** Whose temporary files. @default all */
+  /** Whose temporary files, of other volumes. @default all */
   hostId?: string;
 }
 
@@ -32,7 +36,14 @@ export async function tidyComplete(
 /** Removes all files of a volume. What it is does not matter any more. */
 export async function removeVolume(directory: string, volumeId: string): Promise<void> {
   const { data, meta, lease, copy, holder, next } = volumePaths(directory, volumeId);
-  for (const path of [next, meta, copy, lease, data, holder]) await removeFile(path);
+  const below = await belowPaths(directory, volumeId);
+  for (const path of [next, meta, copy, lease, data, ...below, holder]) await removeFile(path);
+}
+
+/** What was being copied of volumes below, under this volume's name. */
+export async function belowPaths(directory: string, volumeId: string): Promise<string[]> {
+  const names = await readdir(directory);
+  return names.filter((name) => belowOwner(name) === volumeId).map((name) => `${directory}/${name}`);
 }
 
 async function removable(
@@ -41,27 +52,35 @@ async function removable(
   volumeId: string,
   { mayRemove, hostId }: Tidying,
 ): Promise<string[]> {
-  const temporary = names.filter((name) => isTemporary(name, hostId));
+  const temporary = names.filter((name) => {
+    return isTemporary(name, name.startsWith(`${volumeId}.`) ? undefined : hostId);
+  });
   const removable: string[] = [];
   const ids = new Set([volumeId, ...names.filter(isUuid), ...idsOfParts(names)]);
   for (const id of ids) {
     const own = id === volumeId;
-    const parts = (own ? ['.next', '.copy', '.holder'] : ['.next', '.meta', '.copy', '.lease', '', '.holder'])
-      .map((ending) => `${id}${ending}`)
-      .filter((name) => names.includes(name));
+    const endings = own
+      ? ['.next', '.copy', '.holder']
+      : ['.next', '.meta', '.copy', '.lease', '', '.holder'];
+    const present = endings.map((ending) => `${id}${ending}`).filter((name) => names.includes(name));
+    const parts = [...names.filter((name) => belowOwner(name) === id), ...present];
     if (parts.length === 0) continue;
     const paths = volumePaths(directory, id);
     // Described, and without a holder, or even complete: of a chain that somebody else made.
     const foreign = names.includes(`${id}.meta`) && !names.includes(`${id}.holder`);
     if (!own && (foreign || (await isLegal(paths.meta)))) continue;
-    const text = await readSmallFile(paths.holder);
-    if (mayRemove(text === undefined ? undefined : parseHolder(text))) removable.push(...parts);
+    const text = own ? undefined : await readSmallFile(paths.holder);
+    if (own || mayRemove(text === undefined ? undefined : parseHolder(text))) removable.push(...parts);
   }
   return [...temporary, ...removable];
 }
 
 function idsOfParts(names: readonly string[]): string[] {
-  return ['.meta', '.copy', '.holder', '.next', '.lease'].flatMap((ending) => idsWith(names, ending));
+  const below = names.map(belowOwner).filter((id) => id !== undefined);
+  return [
+    ...below,
+    ...['.meta', '.copy', '.holder', '.next', '.lease'].flatMap((ending) => idsWith(names, ending)),
+  ];
 }
 
 /** `<volumeId>.<part>.new-<hostId>`: what replaces a file, before it does. */

@@ -157,18 +157,15 @@ async function checkAndComplete(
       const { domainId, imageId = '' } = job;
       await verbs.continueImageCopy({ domainId, imageId }, task());
     }
-    // Complete, but not tidied: that is left to the host that completed it.
-    const tidied = status.status === 'interrupted' || as.hostId === job.hostId;
-    await assertComplete(root, await statusIn(verbs, job), content, tidied);
+    await assertComplete(root, await statusIn(verbs, job), content);
     return status.status;
   });
 }
 
-async function assertComplete(root: string, status: ImageStatus, content: Buffer, tidied = true) {
+async function assertComplete(root: string, status: ImageStatus, content: Buffer) {
   assert.equal(status.status, 'ok', status.message);
   assert.equal(status.generation, 1);
   assert.ok((await readFile(dataPath(root, status))).equals(content), 'ok, and not equal');
-  if (!tidied) return;
   const path = dataPath(root, status);
   const names = await readdir(path.slice(0, path.lastIndexOf('/')));
   const { volumeId } = status;

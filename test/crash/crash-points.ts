@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { until } from '../lib/until.ts';
@@ -85,15 +85,20 @@ async function traced(
   return { killed, said };
 }
 
-/** Without --seccomp-bpf: strace 6.1 then forgets to inject all but the first. */
+/**
+ * Traces the threads that a process has, and with `-f` those that it gets, and its programs. Without --seccomp-bpf: strace 6.1
+ * then forgets to inject all but the first.
+ */
 function trace(pid: number, options: readonly string[], attached: () => void) {
-  const tracer = spawn('strace', ['-f', '-p', String(pid), ...options], {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const followed = options.includes('-f') ? [String(pid)] : threads;
+  const tracer = spawn('strace', [...followed.flatMap((thread) => ['-p', thread]), ...options], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let errors = '';
   tracer.stderr.on('data', (data: Buffer) => {
     errors += data.toString();
-    if (/attached/.test(errors)) attached();
+    if (errors.split('attached').length > followed.length) attached();
   });
   const ended = once(tracer, 'close').then(() => errors);
   return { ended };
@@ -101,7 +106,8 @@ function trace(pid: number, options: readonly string[], attached: () => void) {
 
 /** Runs the child once to its end, and tells every call at which it can be killed. */
 export async function crashPoints(job: ChildJob, traceFile: string): Promise<CrashPoint[]> {
-  await traced(job, ['-o', traceFile, '-e', `trace=${changingCalls.join(',')}`]);
+  const { said } = await traced(job, ['-o', traceFile, '-e', `trace=${changingCalls.join(',')}`]);
+  if (said.at(-1) !== 'done') throw new Error(`The child ended with ${said.at(-1)}`);
   const counts = new Map<string, number>();
   const points = new Map<string, CrashPoint>();
   for (const line of readFileSync(traceFile, 'utf8').split('\n')) {
@@ -110,8 +116,8 @@ export async function crashPoints(job: ChildJob, traceFile: string): Promise<Cra
     // strace counts for each thread by itself.
     const nth = (counts.get(`${thread} ${call}`) ?? 0) + 1;
     counts.set(`${thread} ${call}`, nth);
-    // Threads wake each other up by writing eight bytes to an eventfd; no file changes.
-    const wakeUp = /^\d+ +write\(\d+, "\\1(\\0)+", 8\)/.test(line);
+    // Threads wake each other up, and signals are told, by writing to an eventfd or a pipe; no file changes.
+    const wakeUp = /^\d+ +write\(\d+, ("\\1(\\0)+", 8|"\*", 1|".*", 16)\)/.test(line);
     if (!wakeUp) points.set(`${call} ${nth}`, { call, nth });
     if (line.includes('"done')) break;
   }
@@ -172,6 +178,31 @@ export async function stopAt(
 export async function killAt(job: ChildJob, point: CrashPoint): Promise<ChildEnd> {
   const inject = `inject=${point.call}:signal=SIGKILL:when=${point.nth}`;
   return traced(job, ['-o', '/dev/null', '-e', `trace=${point.call}`, '-e', inject]);
+}
+
+/** What programs of the child change files with, and the child itself does not. */
+const programCalls = ['pwrite64', 'pwritev', 'pwritev2'];
+
+/** Runs the child once to its end, and tells every writing of a program that it starts. */
+export async function programPoints(job: ChildJob, traceFile: string): Promise<CrashPoint[]> {
+  await traced(job, ['-f', '-o', traceFile, '-e', `trace=${programCalls.join(',')}`]);
+  const counts = new Map<string, number>();
+  const points = new Map<string, CrashPoint>();
+  for (const line of readFileSync(traceFile, 'utf8').split('\n')) {
+    const [, thread, call] = /^(\d+) +(\w+)\(/.exec(line) ?? [];
+    if (thread === undefined || call === undefined) continue;
+    // strace counts for each thread by itself; that of two which comes first to a number, is killed.
+    const nth = (counts.get(`${thread} ${call}`) ?? 0) + 1;
+    counts.set(`${thread} ${call}`, nth);
+    points.set(`${call} ${nth}`, { call, nth });
+  }
+  return [...points.values()];
+}
+
+/** Kills the program that the child has started, at a call. */
+export async function killProgramAt(job: ChildJob, point: CrashPoint): Promise<ChildEnd> {
+  const inject = `inject=${point.call}:signal=SIGKILL:when=${point.nth}`;
+  return traced(job, ['-f', '-o', '/dev/null', '-e', `trace=${point.call}`, '-e', inject]);
 }
 
 /** A file system of its own, in a file. */

@@ -4,9 +4,11 @@
  * `done` or the name of the error.
  */
 import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
 import { HostbusError } from '../../schemas/errors.ts';
+import type { ImageFormat } from '../../schemas/image.ts';
 import { createStorage, type StorageTuning } from '../../src/storage/storage.ts';
 import type { TaskContext } from '../../src/tasks/task-context.ts';
 
@@ -15,9 +17,13 @@ export interface ChildJob {
   hostId: string;
   bootId: string;
   domainId: string;
-  action: 'createDomain' | 'createImage' | 'copyImage' | 'continueImageCopy' | 'deleteImage';
+  action: 'createDomain' | 'createImage' | 'copyImage' | 'convertImage' | 'continueImageCopy' | 'deleteImage';
   imageId?: string;
   sourceId?: string;
+  /** Of `copyImage`. */
+  chain?: 'keep' | 'flatten';
+  /** Of `convertImage`. */
+  format?: ImageFormat;
   tuning?: Partial<StorageTuning>;
 }
 
@@ -43,6 +49,8 @@ function say(word: string): void {
 }
 
 async function ready(): Promise<void> {
+  // The thread of the pool, which only now may begin: it is to be there when the threads are traced.
+  await stat('/');
   say('ready');
   await once(process.stdin.resume(), 'end');
 }
@@ -58,6 +66,7 @@ async function perform(job: ChildJob): Promise<void> {
   }
   await verbs.connectStorageDomain({ domainId, path: root }, task());
   const target = { domainId, imageId };
+  const source = { domainId, imageId: sourceId };
   // Whoever held it before is watched until he is dead.
   if (job.action === 'continueImageCopy') {
     while ((await verbs.getImageStatus(target, task())).status === 'copying') await setImmediate();
@@ -67,7 +76,14 @@ async function perform(job: ChildJob): Promise<void> {
   else if (job.action === 'createImage') {
     await verbs.createImage({ ...target, format: 'raw', capacity: 65536 }, task());
   } else if (job.action === 'continueImageCopy') await verbs.continueImageCopy(target, task());
-  else await verbs.copyImage({ source: { domainId, imageId: sourceId }, target }, task());
+  else if (job.action === 'convertImage') {
+    await verbs.convertImage({ source, target, format: job.format ?? 'raw' }, task());
+  } else {
+    await verbs.copyImage(
+      { source, target, ...(job.chain === undefined ? {} : { chain: job.chain }) },
+      task(),
+    );
+  }
 }
 
 try {

@@ -178,6 +178,28 @@ test('Following shows lines without a terminal, and the result at the end', asyn
   assert.match(outcome.stderr, /copy-42: copyImage succeeded, 1 GiB, in 2 s, 512 MiB\/s/);
 });
 
+test('A copy flattens when it is told to, and an image tells of how many volumes it is', async () => {
+  const seen: unknown[] = [];
+  const chain = [imageId, domainId];
+  const state = { domainId, imageId, volumeId: domainId, status: 'copying', format: 'qcow2', chain };
+  const numbers = { capacity: 1024, allocated: 0, generation: 0, createdAt: '2026-01-01T00:00:00Z' };
+  const host = {
+    answer: (_method: string, params: unknown) => {
+      seen.push(params);
+      return { image: { ...state, ...numbers }, taskId: 'copy-42' };
+    },
+  };
+  const words = ['image', 'copy', 'h1', image, image];
+  const plain = await runFake(words, { hosts: { h1: host } });
+  await runFake([...words, '--flatten'], { hosts: { h1: host } });
+  const ref = { domainId, imageId };
+  assert.deepEqual(seen, [
+    { source: ref, target: ref },
+    { source: ref, target: ref, chain: 'flatten' },
+  ]);
+  assert.match(plain.stdout, /volumes +2\n/);
+});
+
 test('Following shows a bar on a terminal, in one line that is cleared at the end', async () => {
   const words = [
     'call',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { open, stat, truncate, writeFile } from 'node:fs/promises';
+import { open, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import type { ImageStatus } from '../../../schemas/image.ts';
 import { stoppedWorkersIn, workersIn } from './workers.ts';
@@ -107,13 +107,24 @@ test('leaked clusters, another capacity, and a raw file that is too long are tol
   assert.match(String(long.errors), /34603008 bytes instead of 33554432/);
 });
 
-test('a file that builds on another one is told, and the other one is left alone', async (t) => {
+test('an image that builds on a file elsewhere is refused, and the other file is left alone', async (t) => {
   const { root, h1, qcow2, refOf, fileOf } = await readyImages(t);
   // Opening a FIFO would hang.
   execFileSync('mkfifo', [`${root}/fifo`]);
   execFileSync('qemu-img', ['rebase', '-u', '-b', `${root}/fifo`, '-F', 'raw', fileOf(qcow2)]);
+  const error = await refused('ImageNotReady', h1.verbs.checkImage(refOf(qcow2), task()));
+  assert.equal(error.data.status, 'broken');
+});
+
+test('an image whose data is in another file is told, and the other one is left alone', async (t) => {
+  const { root, h1, qcow2, refOf, fileOf } = await readyImages(t);
+  const options = ['-f', 'qcow2', '-o', `data_file=${root}/external`];
+  execFileSync('qemu-img', ['create', '-q', ...options, `${root}/data.qcow2`, '32M']);
+  execFileSync('cp', [`${root}/data.qcow2`, fileOf(qcow2)]);
+  await rm(`${root}/external`);
+  execFileSync('mkfifo', [`${root}/external`]);
   const result = await h1.verbs.checkImage(refOf(qcow2), task());
-  assert.match(String(result.errors), /builds on another file/);
+  assert.deepEqual(result.errors, ['its data is in another file']);
 });
 
 test('only images that are ok are checked', async (t) => {

@@ -233,6 +233,104 @@ test('a disk that fills up during a conversion ends it with NoSpace, and the tar
   });
 });
 
+/** A copy to the disk that was cut short, from an image that is elsewhere. */
+async function cutShort(t: TestContext, disk: Disk, mib: number) {
+  const ready = await readyDisk(t, disk, mib);
+  const { h1, path, target } = ready;
+  const safe = await domainOf(h1, disk.root);
+  const source = { domainId: safe, imageId: randomUUID() };
+  await h1.verbs.importImage({ ...source, path, format: 'raw' }, task());
+  const work = task<Answer>({ onProgress: (done) => done >= 4 * mebibyte && work.cancel() });
+  await refused('Cancelled', h1.verbs.copyImage({ source, target }, work));
+  const images = `${disk.path}/${target.domainId}/images/${target.imageId}`;
+  const before = (await readdir(images)).sort();
+  /** Nobody holds it, and nothing has been written. */
+  const untouched = async () => {
+    assert.deepEqual((await readdir(images)).sort(), before);
+    assert.equal((await h1.verbs.getImageStatus(target, task())).status, 'interrupted');
+  };
+  const goOn = (on = task<Answer>()) => h1.verbs.continueImageCopy(target, on);
+  const completes = async () => {
+    const { image } = await goOn();
+    assert.equal(image.status, 'ok');
+    assert.ok(sameContent(path, `${images}/${image.volumeId}`));
+  };
+  return { ...ready, source, untouched, goOn, completes };
+}
+
+test('a copy does not go on without the space that it needs, and does when there is some', async (t) => {
+  await withDisk(t, { sizeMib: 64, type: 'ext4' }, async (disk) => {
+    const { target, untouched, goOn, completes } = await cutShort(t, disk, 24);
+    const fill = () => execFileSync('fallocate', ['-l', '34M', `${disk.path}/other`]);
+    fill();
+    const early = await refused('NoSpace', goOn());
+    const { domainId, imageId, needed, available } = early.data;
+    assert.deepEqual({ domainId, imageId }, target);
+    assert.ok(
+      Number(needed) > Number(available) && Number(needed) <= 20 * mebibyte,
+      JSON.stringify(early.data),
+    );
+    await untouched();
+    await unlink(`${disk.path}/other`);
+    // Somebody else takes it when the copy has been accepted.
+    const work = task<Answer>();
+    const answer = work.answer.bind(work);
+    work.answer = (result) => {
+      answer(result);
+      fill();
+    };
+    const late = await refused('NoSpace', goOn(work));
+    assert.equal(work.answers.length, 1);
+    assert.equal(late.data.errno, 'ENOSPC');
+    await unlink(`${disk.path}/other`);
+    await untouched();
+    await completes();
+  });
+});
+
+test('a copy does not go on in a domain that is gone, and does when it is back', async (t) => {
+  await withDisk(t, { sizeMib: 64, type: 'ext4' }, async (disk) => {
+    const { domainId, untouched, goOn, completes } = await cutShort(t, disk, 24);
+    disk.unmount();
+    const gone = await refused('DomainUnavailable', goOn());
+    assert.equal(gone.data.domainId, domainId);
+    assert.match(gone.message, /is it mounted\?/);
+    assert.deepEqual(await readdir(disk.path), [], 'nothing is written to the bare mount point');
+    disk.mount();
+    await untouched();
+    let harmed = false;
+    const work = task<Answer>({
+      onProgress: (done) => {
+        if (harmed || done < 8 * mebibyte) return;
+        harmed = true;
+        disk.unmount('lazily');
+      },
+    });
+    const late = await refused('DomainUnavailable', goOn(work));
+    assert.ok(harmed && work.answers.length === 1);
+    assert.equal(late.data.domainId, domainId);
+    disk.mount();
+    await completes();
+  });
+});
+
+test('a copy does not go on while the domain of its source is gone', async (t) => {
+  await withDisk(t, { sizeMib: 64, type: 'ext4' }, async (disk) => {
+    const { h1, domainId, path } = await readyDisk(t, disk, 24);
+    const source = { domainId, imageId: randomUUID() };
+    await h1.verbs.importImage({ ...source, path, format: 'raw' }, task());
+    const target = { domainId: await domainOf(h1, disk.root), imageId: randomUUID() };
+    const work = task<Answer>({ onProgress: (done) => done >= 4 * mebibyte && work.cancel() });
+    await refused('Cancelled', h1.verbs.copyImage({ source, target }, work));
+    disk.unmount();
+    const error = await refused('DomainUnavailable', h1.verbs.continueImageCopy(target, task()));
+    assert.equal(error.data.domainId, domainId);
+    assert.equal((await h1.verbs.getImageStatus(target, task())).status, 'interrupted');
+    disk.mount();
+    assert.equal((await h1.verbs.continueImageCopy(target, task())).image.status, 'ok');
+  });
+});
+
 function sealed(text: string): string {
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('_SHA_CKSUM'));
   const hash = createHash('sha1').update(lines.join(''), 'ascii').digest('hex');

@@ -169,3 +169,24 @@ test('what somebody left who died before he took over does not keep the image fr
     }
   });
 });
+
+test('what a host left of a copy that it completed is removed by whoever connects the domain', async (t) => {
+  const world = await readyWorld(t);
+  const { directory, source, target, h1 } = world;
+  const { image } = await h1.verbs.copyImage({ source, target }, task());
+  const holder = { hostId: 'h9', bootId: 'b', taskId: 'x', generation: 1, counter: 0 };
+  const path = `${directory}/${image.volumeId}`;
+  await writeFile(`${path}.holder`, JSON.stringify(holder));
+  await writeFile(`${path}.copy`, '{}');
+  await writeFile(`${path}.copy.new-h9`, '{');
+  await writeFile(`${path}.below-${randomUUID()}`, '');
+  // Of somebody who may be just making it: not touched.
+  const other = `${directory}/${randomUUID()}.holder`;
+  await writeFile(other, JSON.stringify(holder));
+  await world.another('h2');
+  assert.deepEqual(
+    (await readdir(directory)).map((name) => `${directory}/${name}`).sort(),
+    [path, `${path}.lease`, `${path}.meta`, other].sort(),
+  );
+  assert.equal((await world.statusOn(h1)).status, 'ok');
+});
