@@ -1,6 +1,8 @@
 /** The Gluster verbs, a list for each family. */
 import { brickVerbs } from './gluster-bricks.ts';
+import { consistencyGroupVerbs } from './gluster-consistency-groups.ts';
 import { peerVerbs } from './gluster-peers.ts';
+import { snapshotVerbs } from './gluster-snapshots.ts';
 import { volumeStatusVerbs } from './gluster-volume-status.ts';
 import { volumeVerbs } from './gluster-volumes.ts';
 import type { Verb } from './verb.ts';
@@ -10,4 +12,6 @@ export const glusterVerbs = [
   ...volumeVerbs,
   ...volumeStatusVerbs,
   ...brickVerbs,
+  ...snapshotVerbs,
+  ...consistencyGroupVerbs,
 ] as const satisfies readonly Verb[];

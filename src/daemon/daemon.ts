@@ -67,6 +67,9 @@ export class Daemon {
       },
     );
     this.#gluster = createGluster({
+      hostId,
+      bootId,
+      log,
       program: config.gluster.program,
       timeoutS: config.gluster.timeout,
     });
@@ -146,6 +149,7 @@ export class Daemon {
       continueCopies: continue_copies ?? 'manual',
     }));
     void this.#storage.connectConfigured(domains);
+    void this.#gluster.watch();
     await this.#link.run();
     this.log.info('hostbusd has stopped');
   }

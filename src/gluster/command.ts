@@ -1,7 +1,7 @@
 /** Asking Gluster: one command, tried again while another transaction holds Gluster's lock. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { HostbusError } from '../../schemas/errors.ts';
+import { type ErrorName, HostbusError } from '../../schemas/errors.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { type XmlElement, XmlError } from '../lib/xml.ts';
 import { GlusterFailed, type GlusterReply, gluster } from '../programs/gluster.ts';
@@ -121,7 +121,11 @@ async function answerOf(
 }
 
 /** Refuses with an error that Gluster's answer gives the reason for, though Gluster itself said yes. */
-export function refused(reply: GlusterReply, message: string): HostbusError {
+export function refused(
+  reply: GlusterReply,
+  message: string,
+  name: ErrorName = 'GlusterError',
+): HostbusError {
   const { command, opErrno, opErrstr, exitCode, stderr } = reply;
-  return new HostbusError('GlusterError', message, { command, opErrno, opErrstr, exitCode, stderr });
+  return new HostbusError(name, message, { command, opErrno, opErrstr, exitCode, stderr });
 }

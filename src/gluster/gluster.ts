@@ -1,15 +1,22 @@
 /** The Gluster verbs of this host, put together. Gluster keeps all state: nothing here is remembered. */
 import { dirname, join } from 'node:path';
+import type { Logger } from 'pino';
 import type { glusterVerbs } from '../../schemas/gluster-verbs.ts';
 import { isInstalled } from '../programs/find-program.ts';
 import type { ImplementationsOf } from '../tasks/task-context.ts';
 import { brickImplementations } from './bricks.ts';
 import { type CommandTuning, defaultTuning, GlusterCommands } from './command.ts';
+import { consistencyGroupImplementations } from './consistency-groups.ts';
+import { HeldSessions } from './held-sessions.ts';
 import { peerImplementations } from './peers.ts';
+import { snapshotImplementations } from './snapshots.ts';
 import { volumeHealthImplementations } from './volume-health.ts';
 import { volumeImplementations } from './volumes.ts';
 
 export interface GlusterOptions {
+  readonly hostId: string;
+  readonly bootId: string;
+  readonly log: Logger;
   /** The command line: a name that is looked for in PATH, or a path. */
   readonly program: string;
   /** How long one command may take. Seconds. */
@@ -18,26 +25,39 @@ export interface GlusterOptions {
 
 export interface Gluster {
   readonly implementations: ImplementationsOf<typeof glusterVerbs>;
+  /** Finishes what dead daemons have left paused, now and again until `close()`; never rejects. */
+  watch(): Promise<void>;
   /** Whether the program is there, now. */
   installed(): boolean;
   /** Ends what is under way, of our side. */
   close(): void;
 }
 
+/** How long geo-replication stays paused at most, and how soon it is noticed that it stayed so. */
+const heldSessionsTuning = { lookEveryMs: 60_000, holdMs: 60_000, holdPerVolumeMs: 30_000 };
+
 /** @param tuning - for tests; production uses the defaults */
 export function createGluster(options: GlusterOptions, tuning: Partial<CommandTuning> = {}): Gluster {
+  const { hostId, bootId, log, program } = options;
   const commands = new GlusterCommands(options, { ...defaultTuning, ...tuning });
-  const { program, timeoutS } = options;
-  const looks = { clientProgram: besideProgram(program, 'glusterfs'), timeoutS };
+  const looks = { clientProgram: besideProgram(program, 'glusterfs'), timeoutS: options.timeoutS };
+  const held = new HeldSessions({ commands, hostId, bootId, log, ...heldSessionsTuning });
+  const installed = () => isInstalled(program);
   return {
     implementations: {
       ...peerImplementations(commands),
       ...volumeImplementations(commands),
       ...volumeHealthImplementations(commands, looks),
       ...brickImplementations(commands),
+      ...snapshotImplementations(commands),
+      ...consistencyGroupImplementations({ commands, held }),
     },
-    installed: () => isInstalled(options.program),
-    close: () => commands.close(),
+    watch: () => held.watch(installed),
+    installed,
+    close: () => {
+      held.close();
+      commands.close();
+    },
   };
 }
 

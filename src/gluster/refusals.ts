@@ -33,7 +33,7 @@ const rules: readonly Rule[] = [
   {
     name: 'SnapshotNotFound',
     errnos: [30807],
-    words: /snapshot \S+ does not exist/i,
+    words: /snapshot \S+ does not exist|failed to find :\S+ snap/i,
     commands: ['snapshot'],
     wayOut: 'gluster.listSnapshots tells what there is',
   },
@@ -69,9 +69,9 @@ const rules: readonly Rule[] = [
   },
   {
     name: 'PeerDisconnected',
-    errnos: [30803, 107],
+    errnos: [30803, 30804, 107],
     words:
-      /host \S+ (is )?not connected|peers? .*(down|not connected|disconnected)|transport endpoint is not connected|host \S+ is not in .?(peer in cluster|cluster)|bricks (may be down|are not running)/i,
+      /host \S+ (is )?not connected|peers? .*(down|not connected|disconnected)|transport endpoint is not connected|host \S+ is not in .?(peer in cluster|cluster)|bricks (may be down|are not running)|not in quorum/i,
     wayOut: 'gluster.listPeers tells which hosts are connected, gluster.getVolumeStatus which bricks run',
   },
   {
