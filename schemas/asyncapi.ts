@@ -8,6 +8,8 @@ const kindDocs: Readonly<Record<EventKind, string>> = {
   host: 'The daemon itself. `data` is what getHostInfo returns (`started`), or getHostStats (`heartbeat`, `stopping`).',
   image: 'Images. `data` is the ImageStatus; of a deleted image, its IDs.',
   domain: 'Storage domains. `data` is the Domain.',
+  operation:
+    "Rebalances and removals of bricks, whoever started them; the ID is Gluster's own. `data` is the Operation.",
 };
 
 /**

@@ -97,6 +97,21 @@ export const Config = StrictObject({
       120,
       1,
     ),
+    operation_interval: Duration(
+      'Time between two looks at rebalances and brick removals while one runs, for events',
+      5,
+      0.5,
+    ),
+    operation_idle_interval: Duration(
+      'Time between two looks while none runs, which notice those that were started elsewhere',
+      60,
+      0.5,
+    ),
+    operation_stale_after: Duration(
+      'How long a running operation may show no sign of life until it is told as stale',
+      60,
+      1,
+    ),
   }),
   tasks: StrictObject({
     max: Type.Integer({ minimum: 1, default: 10_000, description: 'Tasks that may be queued or running' }),

@@ -2,6 +2,7 @@
 import Type from 'typebox';
 import { BootId, OpenObject, Timestamp } from './common.ts';
 import { Domain } from './domain.ts';
+import { Operation } from './gluster-operations.ts';
 import { HostInfo, HostStats } from './host.ts';
 import { ImageStatus } from './image.ts';
 import { Task } from './task.ts';
@@ -12,12 +13,13 @@ export const eventNames = {
   host: ['started', 'heartbeat', 'stopping'],
   image: ['copying', 'ok', 'interrupted', 'broken', 'deleted'],
   domain: ['up', 'degraded', 'down'],
+  operation: ['started', 'progress', 'completed', 'failed', 'stopped', 'paused'],
 } as const;
 
 export type EventKind = keyof typeof eventNames;
 export type EventNameOf<K extends EventKind> = (typeof eventNames)[K][number];
 
-/** Something that happened, before it becomes a message. `id` names the object: task, host, image (`domainId/imageId`) or domain. */
+/** Something that happened, before it becomes a message. `id` names the object: task, host, image (`domainId/imageId`), domain, or operation of Gluster. */
 export type Happening = {
   [K in EventKind]: {
     kind: K;
@@ -36,6 +38,7 @@ export const eventData = {
   image: ImageStatus,
   imageDeleted: OpenObject({ domainId: Type.String(), imageId: Type.String() }),
   domain: Domain,
+  operation: Operation,
 } as const;
 
 /** The body of an event: CloudEvents 1.0, structured mode. */

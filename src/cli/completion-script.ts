@@ -16,7 +16,7 @@ export function candidatesFunction(groups: readonly string[]): string {
       *)
         case "$path" in
           '') path="$word" ;;
-          ${groups.join('|')}) path="$path $word" ;;
+          ${groups.map((group) => `'${group}'`).join('|')}) path="$path $word" ;;
           *)
             place=$((place + 1))
             if [ "$path" = call ] && [ "$place" = 2 ]; then method="$word"; fi ;;

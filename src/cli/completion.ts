@@ -77,12 +77,13 @@ function candidatesFor({ choices, kind }: OptionSpec, verbNames: readonly string
 
 /** For each place: `path:place`. */
 function wordEntries({ commands, groups }: Catalogue, verbNames: readonly string[]): Entry[] {
-  const first = (command: CommandSpec) => command.path[0];
-  const subcommands = Object.keys(groups).map((group): Entry => {
-    const members = commands.filter((command) => command.path.length > 1 && first(command) === group);
-    return [`${group}:0`, members.map(({ path }) => path[1] ?? '')];
-  });
-  const top = [...new Set([...commands.map(first), 'help'])];
+  // what may follow the words of a group, a subgroup or a command
+  const next = (group: readonly string[]): string[] => {
+    const members = commands.filter(({ path }) => group.every((word, at) => path[at] === word));
+    return [...new Set(members.map(({ path }) => path[group.length] ?? ''))];
+  };
+  const subcommands = Object.keys(groups).map((group): Entry => [`${group}:0`, next(group.split(' '))]);
+  const top = [...next([]), 'help'];
   const places = commands.flatMap((command) =>
     command.args.map(
       (argument, place): Entry => [`${pathOf(command)}:${place}`, wordsFor(command, argument, verbNames)],

@@ -20,6 +20,8 @@ export interface Doing {
   method?: string;
   /** A task that was sent, and has not ended as far as is known. */
   taskId?: string;
+  /** An operation of Gluster that is being followed, and the command that shows it. */
+  operation?: { id: string; watch: string };
 }
 
 /** Opens the connection; a test gives its own. */

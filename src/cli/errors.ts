@@ -1,4 +1,5 @@
 /** Failures that only the command line knows; those of the bus are in `client/errors.ts`. */
+import type { Operation } from '../../schemas/gluster-operations.ts';
 import type { Task } from '../../schemas/task.ts';
 
 /** The command line is wrong. `hints` are lines of their own: what exactly, and the way out. */
@@ -46,5 +47,22 @@ export class ImageDefective extends Error {
   override readonly name = 'ImageDefective';
   constructor(image: string, errorCount: number) {
     super(`Image ${image} is not in order: ${errorCount === 1 ? '1 error' : `${errorCount} errors`}`);
+  }
+}
+
+/** An operation of Gluster that was followed failed, was stopped, or is stale. `hints`: the way out. */
+export class OperationFailed extends Error {
+  override readonly name = 'OperationFailed';
+  readonly operation: Operation;
+  readonly hints: readonly string[];
+  constructor(operation: Operation, hints: readonly string[]) {
+    const { kind, volume, status, stale } = operation;
+    super(
+      stale === true
+        ? `The ${kind} of ${volume} is stale: Gluster says that it runs, but nothing moves any more`
+        : `The ${kind} of ${volume} ${status === 'stopped' ? 'was stopped' : 'failed'}`,
+    );
+    this.operation = operation;
+    this.hints = hints;
   }
 }

@@ -81,6 +81,15 @@ export function summaryOf({ kind, event, data }: HostEvent): string {
       return [`${amount(data, 'available')} of ${amount(data, 'capacity')} free`, textMember(data, 'message')]
         .filter(Boolean)
         .join(', ');
+    case 'operation':
+      return [
+        textMember(data, 'kind'),
+        textMember(data, 'volume'),
+        `${String(member(data, 'filesMoved') ?? '?')} files, ${amount(data, 'bytesMoved')} moved`,
+        member(data, 'stale') === true ? 'stale' : undefined,
+      ]
+        .filter(Boolean)
+        .join(' ');
     case 'host': {
       if (event === 'started') return `version ${textMember(data, 'version') ?? '?'}`;
       const tasks = member(data, 'tasks');

@@ -5,13 +5,21 @@ import {
   CallTimeout,
   ConnectionClosed,
   HostUnreachable,
+  OperationTimeout,
   OutcomeUnknown,
 } from '../client/errors.ts';
-import { ImageDefective, Interrupted, TaskCancelled, TaskFailed, UsageError } from './errors.ts';
+import {
+  ImageDefective,
+  Interrupted,
+  OperationFailed,
+  TaskCancelled,
+  TaskFailed,
+  UsageError,
+} from './errors.ts';
 
 export const exitCodes = {
   ok: { code: 0, meaning: 'done' },
-  refused: { code: 1, meaning: 'the host refused the call, or the task failed' },
+  refused: { code: 1, meaning: 'the host refused the call, or the task or operation failed' },
   usage: { code: 2, meaning: 'the command line is wrong; nothing was sent' },
   hostUnreachable: { code: 3, meaning: 'no daemon serves that host ID; nothing ran' },
   timeout: { code: 4, meaning: 'no answer in time; the task may still run' },
@@ -20,7 +28,7 @@ export const exitCodes = {
     code: 6,
     meaning: 'the answer was lost and the host no longer knows the task: it may or may not have run',
   },
-  cancelled: { code: 7, meaning: 'the task was cancelled' },
+  cancelled: { code: 7, meaning: 'the task was cancelled, or the operation stopped' },
   defective: { code: 8, meaning: 'the check found errors in the image' },
   internal: { code: 70, meaning: 'a mistake in hostbus itself' },
   interrupted: { code: 130, meaning: 'Ctrl-C; a task that was being followed goes on' },
@@ -30,11 +38,13 @@ export const exitCodes = {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof HostbusError)
     return error.name === 'Cancelled' ? exitCodes.cancelled.code : exitCodes.refused.code;
+  if (error instanceof OperationFailed)
+    return (error.operation.status === 'stopped' ? exitCodes.cancelled : exitCodes.refused).code;
   if (error instanceof TaskFailed) return exitCodes.refused.code;
   if (error instanceof TaskCancelled) return exitCodes.cancelled.code;
   if (error instanceof UsageError) return exitCodes.usage.code;
   if (error instanceof HostUnreachable) return exitCodes.hostUnreachable.code;
-  if (error instanceof CallTimeout) return exitCodes.timeout.code;
+  if (error instanceof CallTimeout || error instanceof OperationTimeout) return exitCodes.timeout.code;
   if (error instanceof ConnectionClosed || error instanceof BrokerRefused) return exitCodes.broker.code;
   if (error instanceof OutcomeUnknown) return exitCodes.outcomeUnknown.code;
   if (error instanceof ImageDefective) return exitCodes.defective.code;

@@ -5,13 +5,8 @@ import { OutcomeUnknown } from '../client/errors.ts';
 import type { Host } from '../client/types.ts';
 import type { Context } from './context.ts';
 import { TaskCancelled, TaskFailed } from './errors.ts';
-import { widthOf } from './io.ts';
-import { percentOf, RateMeter, renderProgressBar, renderProgressText } from './progress-bar.ts';
-import { printable } from './text.ts';
+import { ProgressLine, type Sight } from './progress-line.ts';
 import { formatBytes, formatSeconds } from './units.ts';
-
-/** Between two lines where there is no terminal. */
-const lineIntervalMs = 5000;
 
 export interface FollowOptions {
   /** Milliseconds from now until CallTimeout; undefined: no limit. */
@@ -41,7 +36,7 @@ export async function followTask(
     for await (const task of changes) {
       last = task;
       if (context.options.json) context.json(task);
-      else view.show(task);
+      else if (!hasEnded(task)) view.show(sightOf(task));
     }
   } catch (error) {
     view.clear();
@@ -67,6 +62,11 @@ export function throwUnlessSucceeded(task: Task): void {
   if (task.state === 'cancelled') throw new TaskCancelled(task);
 }
 
+function sightOf(task: Task): Sight {
+  const what = task.cancelling ? 'cancelling' : (task.phase ?? task.state);
+  return { name: task.taskId, what, progress: task.progress };
+}
+
 function sayEnd(context: Context, task: Task): void {
   if (task.state !== 'succeeded') return; // the error says it
   const seconds = (Date.parse(task.finishedAt ?? '') - Date.parse(task.startedAt ?? task.createdAt)) / 1000;
@@ -77,45 +77,4 @@ function sayEnd(context: Context, task: Task): void {
     if (seconds > 0) facts.push(`${formatBytes(progress.total / seconds)}/s`);
   }
   context.note(`${task.taskId}: ${task.method} succeeded, ${facts.join(', ')}`);
-}
-
-/** The one line that changes (terminal), or lines now and then (anything else). */
-class ProgressLine {
-  readonly #context: Context;
-  readonly #meter = new RateMeter();
-  #shown = false;
-  #lastLineMs = Number.NEGATIVE_INFINITY;
-  #lastWhat = '';
-
-  constructor(context: Context) {
-    this.#context = context;
-  }
-
-  show(task: Task): void {
-    if (this.#context.options.quiet || hasEnded(task)) return;
-    const { progress } = task;
-    const nowMs = performance.now();
-    if (progress) this.#meter.add(nowMs, progress.done);
-    const what = task.cancelling ? 'cancelling' : (task.phase ?? task.state);
-    const label = `${task.taskId} ${what}`;
-    const view = progress && { label, ...progress, rate: this.#meter.perSecond };
-    const width = widthOf(this.#context.io.stderr);
-    if (width !== undefined) {
-      // one column stays free: a full line makes some terminals wrap
-      const text = view ? renderProgressBar(view, width - 1) : printable(label).slice(0, width - 1);
-      this.#context.io.stderr.write(`\r\x1b[K${text}`);
-      this.#shown = true;
-      return;
-    }
-    const complete = progress !== undefined && percentOf(progress.done, progress.total) === 100;
-    if (what === this.#lastWhat && nowMs - this.#lastLineMs < lineIntervalMs && !complete) return;
-    [this.#lastLineMs, this.#lastWhat] = [nowMs, what];
-    this.#context.note(view ? renderProgressText(view) : label);
-  }
-
-  /** Leaves the line free for what comes next. */
-  clear(): void {
-    if (this.#shown) this.#context.io.stderr.write('\r\x1b[K');
-    this.#shown = false;
-  }
 }

@@ -13,7 +13,7 @@ export const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-
 
 export const taskStates: readonly TaskState[] = ['queued', 'running', 'succeeded', 'failed', 'cancelled'];
 export const imageFormats: readonly ImageFormat[] = ['raw', 'qcow2'];
-export const eventKinds: readonly EventKind[] = ['task', 'host', 'image', 'domain'];
+export const eventKinds: readonly EventKind[] = ['task', 'host', 'image', 'domain', 'operation'];
 /** Each event's name once, whatever its kind. */
 export const eventWords: readonly string[] = [
   'started',
@@ -32,6 +32,9 @@ export const eventWords: readonly string[] = [
   'up',
   'degraded',
   'down',
+  'completed',
+  'stopped',
+  'paused',
 ];
 
 /** @throws UsageError when no host can have that ID */

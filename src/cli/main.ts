@@ -1,11 +1,18 @@
 /** One run of `hostbus`: from the words of the command line to the exit status. */
-import type { CommanderError } from 'commander';
+import type { Command, CommanderError } from 'commander';
 import { version } from '../lib/version.ts';
 import { commands, groups } from './command-list.ts';
 import type { CommandSpec } from './command-spec.ts';
 import { connectionSettings, connector, maskUrl } from './connection.ts';
 import { type Connector, Context } from './context.ts';
-import { ImageDefective, Interrupted, TaskCancelled, TaskFailed, UsageError } from './errors.ts';
+import {
+  ImageDefective,
+  Interrupted,
+  OperationFailed,
+  TaskCancelled,
+  TaskFailed,
+  UsageError,
+} from './errors.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { checkHostId } from './ids.ts';
 import type { Invocation } from './invocation.ts';
@@ -34,8 +41,7 @@ export async function run(words: readonly string[], io: Io, options: RunOptions 
     getOutHelpWidth: () => (io.stdout.isTTY === true ? Math.min(io.stdout.columns ?? 80, 120) : 100),
     getOutHasColors: () => takesColour(io.stdout, io.env, true),
   });
-  for (const command of [program, ...program.commands.flatMap((child) => [child, ...child.commands])])
-    command.copyInheritedSettings(program).exitOverride();
+  for (const command of withSubcommands(program)) command.copyInheritedSettings(program).exitOverride();
   try {
     if (words.length === 0) {
       io.stderr.write(program.helpInformation());
@@ -46,6 +52,10 @@ export async function run(words: readonly string[], io: Io, options: RunOptions 
   } catch (error) {
     return fail(state, error);
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 interface RunState {
@@ -109,9 +119,9 @@ function fail(state: RunState, failure: unknown): number {
     return exitCodeOf(error);
   }
   if (json) {
-    // a task that was followed has been printed as it ended, with its error in it; what a check found has been printed, too
-    const printed = [TaskFailed, TaskCancelled, ImageDefective].some((kind) => error instanceof kind);
-    if (printed) return exitCodeOf(error);
+    // what was followed has been printed as it ended, with its error in it; what a check found has been printed, too
+    const ends = [TaskFailed, TaskCancelled, OperationFailed, ImageDefective];
+    if (ends.some((kind) => error instanceof kind)) return exitCodeOf(error);
     io.stdout.write(`${JSON.stringify(errorDocument(error))}\n`);
     return exitCodeOf(error);
   }
@@ -131,11 +141,17 @@ function asCommanderError(error: unknown): CommanderError | undefined {
 
 function usageOf(error: CommanderError, words: readonly string[]): UsageError {
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
-  const path = words.filter((word) => /^[a-z]+$/.test(word)).slice(0, 2);
-  const group = ['task', 'image', 'domain'].includes(path[0] ?? '');
-  const command = path.slice(0, group ? 2 : 1).join(' ');
+  const path = words.filter((word) => /^[a-z]+(-[a-z]+)*$/.test(word));
+  const group = longestGroup(path);
+  const command = path.slice(0, group.length + 1).join(' ');
   if (error.code === 'commander.help')
     return new UsageError('a command is missing', [`How it is used: hostbus ${command} --help`]);
-  const help = error.code === 'commander.unknownCommand' ? (group ? path[0] : '') : command;
+  const help = error.code === 'commander.unknownCommand' ? group.join(' ') : command;
   return new UsageError(first, [...rest, `How it is used: hostbus ${help} --help`.replace('  ', ' ')]);
+}
+
+/** The words that lead into a group of commands. */
+function longestGroup(path: readonly string[]): readonly string[] {
+  const end = path.findIndex((_, at) => !Object.hasOwn(groups, path.slice(0, at + 1).join(' ')));
+  return path.slice(0, end === -1 ? path.length : end);
 }

@@ -60,17 +60,19 @@ export function buildProgram(version: string, execute: Execute): Command {
   addOptions(program, globalOptions);
   const parents = new Map<string, Command>();
   for (const spec of commands) {
-    const parent = spec.path.length === 1 ? program : group(program, parents, spec.path[0]);
-    addCommand(parent, spec, execute);
+    addCommand(group(program, parents, spec.path.slice(0, -1)), spec, execute);
   }
   return program;
 }
 
-function group(program: Command, parents: Map<string, Command>, name: string): Command {
+function group(program: Command, parents: Map<string, Command>, path: readonly string[]): Command {
+  const last = path.at(-1);
+  if (last === undefined) return program;
+  const name = path.join(' ');
   const known = parents.get(name);
   if (known) return known;
-  const made = program
-    .command(name)
+  const made = group(program, parents, path.slice(0, -1))
+    .command(last)
     .description(groups[name] ?? '')
     .helpCommand(false);
   parents.set(name, made);

@@ -2,7 +2,7 @@
 import { type ErrorName, HostbusError } from '../../schemas/errors.ts';
 import { CallTimeout, HostUnreachable, OutcomeUnknown } from '../client/errors.ts';
 import type { Doing } from './context.ts';
-import { TaskFailed, UsageError } from './errors.ts';
+import { OperationFailed, TaskFailed, UsageError } from './errors.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { isObject, listMember, member, textMember } from './json.ts';
 import { percentOf } from './progress-bar.ts';
@@ -26,6 +26,7 @@ export function reportOf(error: unknown, doing: Doing, brokers: readonly string[
     const hints = hintsOf(wire?.data.name, wire?.data, { ...doing, method: error.task.method });
     return { message: error.message, hints };
   }
+  if (error instanceof OperationFailed) return { message: error.message, hints: error.hints };
   if (!(error instanceof Error)) return { message: String(error), hints: [] };
   if (error instanceof HostbusError)
     return { message: error.message, hints: hintsOf(error.name, error.data, doing) };
@@ -81,7 +82,9 @@ function localHints(error: Error, doing: Doing, brokers: readonly string[]): str
 }
 
 /** The sentence for Ctrl-C; undefined when nothing was under way. */
-export function interruptionNote({ hostId, taskId }: Doing): string | undefined {
+export function interruptionNote({ hostId, taskId, operation }: Doing): string | undefined {
+  if (operation !== undefined)
+    return `Gluster goes on with operation ${operation.id}. Watch it: ${operation.watch}`;
   if (hostId === undefined || taskId === undefined) return undefined;
   const id = shellQuote(taskId);
   return `Task ${taskId} goes on at ${hostId}. Watch it: hostbus task wait ${hostId} ${id}   Cancel it: hostbus task cancel ${hostId} ${id}`;
@@ -139,6 +142,9 @@ const hints: { readonly [name in ErrorName]?: Hint } = {
       ? []
       : [`Held by task ${taskId} at ${hostId}: hostbus task wait ${hostId} ${shellQuote(taskId)}`];
   },
+  OperationRunning: (_, doing) => [`What runs: hostbus gluster operations ${at(doing)}`],
+  NoOperation: (_, doing) => [`Which there are: hostbus gluster operations ${at(doing)}`],
+  MigrationUnfinished: (_, doing) => [`How far it is: hostbus gluster operations ${at(doing)}`],
   ImageNotReady: (data, doing) => [
     `Its state: hostbus image status ${at(doing)} ${imageOf(data)}`,
     ...(textMember(data, 'status') === 'interrupted' ? [goingOn(data, doing)] : []),

@@ -12,13 +12,22 @@ import { eventPattern } from '../bus/names.ts';
 import { ensureExchanges } from '../bus/topology.ts';
 import { Calls } from './calls.ts';
 import { BrokerRefused, ConnectionClosed } from './errors.ts';
+import { RemoteOperation } from './operation-handle.ts';
 import { Subscription } from './subscription.ts';
 import { RemoteTask } from './task-handle.ts';
 import type { CallOptions, Client, ConnectOptions, EventFilter, EventStream, Host } from './types.ts';
 
 export { HostbusError } from '../../schemas/errors.ts';
+export type { Operation } from '../../schemas/gluster-operations.ts';
 export type { Task } from '../../schemas/task.ts';
-export { BrokerRefused, CallTimeout, ConnectionClosed, HostUnreachable, OutcomeUnknown } from './errors.ts';
+export {
+  BrokerRefused,
+  CallTimeout,
+  ConnectionClosed,
+  HostUnreachable,
+  OperationTimeout,
+  OutcomeUnknown,
+} from './errors.ts';
 export type * from './types.ts';
 
 const defaultConnectTimeoutMs = 10_000;
@@ -86,14 +95,15 @@ class BusClient implements Client {
     const calls = this.#calls;
     const call = (method: string, params: unknown, options?: CallOptions) =>
       calls.call(hostId, method, params, options);
+    const subscribe = (patterns: string[]) => this.#subscribe(patterns);
     return {
       hostId,
       // What a host answers is what its verb declares: the host checks it in its tests, not each client at each call.
       call: call as Host['call'],
       callUntyped: call,
       notify: (method, params) => calls.notify(hostId, method, params),
-      task: (taskId) =>
-        new RemoteTask(hostId, String(taskId), calls, (patterns) => this.#subscribe(patterns)),
+      task: (taskId) => new RemoteTask(hostId, String(taskId), calls, subscribe),
+      operation: (operationId) => new RemoteOperation(hostId, operationId, calls, subscribe),
     };
   }
 

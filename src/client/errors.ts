@@ -36,6 +36,16 @@ export class OutcomeUnknown extends Error {
   }
 }
 
+/** A followed operation of Gluster has not ended in time. It goes on. */
+export class OperationTimeout extends Error {
+  override readonly name = 'OperationTimeout';
+  readonly operationId: string;
+  constructor(operationId: string, timeoutMs: number) {
+    super(`Operation ${operationId} has not ended within ${timeoutMs} ms; Gluster goes on with it`);
+    this.operationId = operationId;
+  }
+}
+
 /** The client was closed, or could not connect. */
 export class ConnectionClosed extends Error {
   override readonly name = 'ConnectionClosed';

@@ -1,5 +1,6 @@
 /** The public types of the client library. */
 import type { EventKind } from '../../schemas/events.ts';
+import type { Operation } from '../../schemas/gluster-operations.ts';
 import type { Task, TaskState } from '../../schemas/task.ts';
 import type { VerbName, VerbTypes } from '../../schemas/verbs.ts';
 
@@ -64,6 +65,8 @@ export interface Host {
   /** Sends a notification: it runs, and nothing is answered. Resolves once the broker has queued it. */
   notify<M extends VerbName>(method: M, params: VerbTypes[M]['params']): Promise<void>;
   task(taskId: string | number): TaskHandle;
+  /** One of Gluster's long operations, by Gluster's ID; any host of the pool can tell of it. */
+  operation(operationId: string): OperationHandle;
 }
 
 export interface TaskHandle {
@@ -78,6 +81,18 @@ export interface TaskHandle {
    * Fails with a HostbusError TaskNotFound when the host forgot the task.
    */
   follow(options?: WaitOptions): AsyncIterable<Task>;
+}
+
+export interface OperationHandle {
+  readonly operationId: string;
+  /** As Gluster tells now. Fails with a HostbusError NoOperation when Gluster no longer knows it. */
+  status(): Promise<Operation>;
+  /**
+   * The operation each time that something about it changed, the last one being its end: `completed`, `failed` or `stopped`. Fed by
+   * events as `TaskHandle.follow` is; it goes on though the daemon restarts. A stale one does not end: look at `stale`.
+   * Fails with OperationTimeout, or with a HostbusError NoOperation when it went while nobody could tell.
+   */
+  follow(options?: WaitOptions): AsyncIterable<Operation>;
 }
 
 /** Each is one word of the routing key; left out: any. */

@@ -72,6 +72,10 @@ export class Daemon {
       log,
       program: config.gluster.program,
       timeoutS: config.gluster.timeout,
+      emit,
+      operationIntervalMs: config.gluster.operation_interval * 1000,
+      operationIdleIntervalMs: config.gluster.operation_idle_interval * 1000,
+      operationStaleAfterMs: config.gluster.operation_stale_after * 1000,
     });
     this.#tasks = new TaskTable({
       hostId,
@@ -149,7 +153,7 @@ export class Daemon {
       continueCopies: continue_copies ?? 'manual',
     }));
     void this.#storage.connectConfigured(domains);
-    void this.#gluster.watch();
+    this.#gluster.watch();
     await this.#link.run();
     this.log.info('hostbusd has stopped');
   }
@@ -161,7 +165,7 @@ export class Daemon {
     this.#emitHost('stopping');
     await withinMs(500, this.#consumer.stopTaking());
     this.#storage.stopping();
-    this.#gluster.close();
+    await withinMs(500, this.#gluster.close());
     this.#tasks.stopAll();
     await this.#tasks.whenIdle(tasksStopMs);
     if (this.#connectedAt !== undefined) await this.#publisher.flush(eventsFlushMs);

@@ -1,6 +1,7 @@
 /** The Gluster verbs of this host, put together. Gluster keeps all state: nothing here is remembered. */
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Happening } from '../../schemas/events.ts';
 import type { glusterVerbs } from '../../schemas/gluster-verbs.ts';
 import { isInstalled } from '../programs/find-program.ts';
 import type { ImplementationsOf } from '../tasks/task-context.ts';
@@ -8,6 +9,10 @@ import { brickImplementations } from './bricks.ts';
 import { type CommandTuning, defaultTuning, GlusterCommands } from './command.ts';
 import { consistencyGroupImplementations } from './consistency-groups.ts';
 import { HeldSessions } from './held-sessions.ts';
+import { OperationLooks } from './operation-looks.ts';
+import { OperationMemory } from './operation-memory.ts';
+import { OperationWatcher } from './operation-watcher.ts';
+import { operationImplementations } from './operations.ts';
 import { peerImplementations } from './peers.ts';
 import { snapshotImplementations } from './snapshots.ts';
 import { volumeHealthImplementations } from './volume-health.ts';
@@ -21,16 +26,23 @@ export interface GlusterOptions {
   readonly program: string;
   /** How long one command may take. Seconds. */
   readonly timeoutS: number;
+  /** Told after the state that it reports can be read back. Kind: `operation`. */
+  readonly emit: (happening: Happening) => void;
+  /** Between two looks at operations, while one runs and while none does. */
+  readonly operationIntervalMs: number;
+  readonly operationIdleIntervalMs: number;
+  /** How long a running operation may show no sign of life. */
+  readonly operationStaleAfterMs: number;
 }
 
 export interface Gluster {
   readonly implementations: ImplementationsOf<typeof glusterVerbs>;
-  /** Finishes what dead daemons have left paused, now and again until `close()`; never rejects. */
-  watch(): Promise<void>;
   /** Whether the program is there, now. */
   installed(): boolean;
+  /** From now on tells of operations, whoever starts them, and resumes what dead daemons have left paused. */
+  watch(): void;
   /** Ends what is under way, of our side. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** How long geo-replication stays paused at most, and how soon it is noticed that it stayed so. */
@@ -40,23 +52,36 @@ const heldSessionsTuning = { lookEveryMs: 60_000, holdMs: 60_000, holdPerVolumeM
 export function createGluster(options: GlusterOptions, tuning: Partial<CommandTuning> = {}): Gluster {
   const { hostId, bootId, log, program } = options;
   const commands = new GlusterCommands(options, { ...defaultTuning, ...tuning });
-  const looks = { clientProgram: besideProgram(program, 'glusterfs'), timeoutS: options.timeoutS };
+  const volumeLooks = { clientProgram: besideProgram(program, 'glusterfs'), timeoutS: options.timeoutS };
   const held = new HeldSessions({ commands, hostId, bootId, log, ...heldSessionsTuning });
   const installed = () => isInstalled(program);
+  const operations = new OperationLooks(commands, new OperationMemory(options.operationStaleAfterMs));
+  const watcher = new OperationWatcher(operations, {
+    log,
+    emit: options.emit,
+    installed,
+    intervalMs: options.operationIntervalMs,
+    idleIntervalMs: options.operationIdleIntervalMs,
+  });
   return {
     implementations: {
       ...peerImplementations(commands),
       ...volumeImplementations(commands),
-      ...volumeHealthImplementations(commands, looks),
+      ...volumeHealthImplementations(commands, volumeLooks),
       ...brickImplementations(commands),
       ...snapshotImplementations(commands),
       ...consistencyGroupImplementations({ commands, held }),
+      ...operationImplementations({ commands, looks: operations, watcher }),
     },
-    watch: () => held.watch(installed),
+    watch: () => {
+      void held.watch(installed);
+      watcher.start();
+    },
     installed,
-    close: () => {
+    close: async () => {
       held.close();
       commands.close();
+      await watcher.close();
     },
   };
 }

@@ -71,7 +71,7 @@ const rules: readonly Rule[] = [
     name: 'PeerDisconnected',
     errnos: [30803, 30804, 107],
     words:
-      /host \S+ (is )?not connected|peers? .*(down|not connected|disconnected)|transport endpoint is not connected|host \S+ is not in .?(peer in cluster|cluster)|bricks (may be down|are not running)|not in quorum/i,
+      /host \S+ (is )?not connected|peers? .*(down|not connected|disconnected)|transport endpoint is not connected|host \S+ is not in .?(peer in cluster|cluster)|bricks (may be down|are not running)|host node of the brick \S+ is down|not in quorum/i,
     wayOut: 'gluster.listPeers tells which hosts are connected, gluster.getVolumeStatus which bricks run',
   },
   {
@@ -85,6 +85,11 @@ const rules: readonly Rule[] = [
     words: /(rebalance|remove-brick) not started for volume|is not decommissioned/i,
   },
   { name: 'NotDistributed', words: /is not a distribute volume/i },
+  {
+    name: 'GlusterError',
+    words: /not needed when reducing replica count/i,
+    wayOut: 'gluster.forceBrickRemoval does that',
+  },
   {
     name: 'MigrationUnfinished',
     words: /migration (is in progress|has failed)/i,

@@ -71,7 +71,13 @@ test('bash completes options and the values that they can have', async () => {
   assert.deepEqual(await bashOffers('hostbus image convert h1 x y --format '), ['raw', 'qcow2']);
   assert.deepEqual(await bashOffers('hostbus image check h1 x --comp'), ['--compare-with']);
   assert.deepEqual(await bashOffers('hostbus task list h1 --state q'), ['queued']);
-  assert.deepEqual(await bashOffers('hostbus events --kind '), ['task', 'host', 'image', 'domain']);
+  assert.deepEqual(await bashOffers('hostbus events --kind '), [
+    'task',
+    'host',
+    'image',
+    'domain',
+    'operation',
+  ]);
   assert.deepEqual(await bashOffers('hostbus call h1 ping --qu'), ['--quiet']);
   assert.deepEqual(await bashOffers('hostbus call h1 ping --ca ser'), ['server.pem']);
   assert.deepEqual(await bashOffers('hostbus call h1 ping --timeout '), []);

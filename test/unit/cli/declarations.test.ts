@@ -51,6 +51,7 @@ test('Every failure of the client library has an exit status of its own kind', (
       ['CallTimeout', exitCodes.timeout.code],
       ['ConnectionClosed', exitCodes.broker.code],
       ['HostUnreachable', exitCodes.hostUnreachable.code],
+      ['OperationTimeout', exitCodes.timeout.code],
       ['OutcomeUnknown', exitCodes.outcomeUnknown.code],
     ],
   );
@@ -89,10 +90,10 @@ test('Every command has an example, and help and docs show its examples and opti
 
 test('Help shows each group of commands, and each of its members', async () => {
   for (const group of Object.keys(groups)) {
-    const { code, stdout } = await runFake([group, '--help']);
+    const { code, stdout } = await runFake([...group.split(' '), '--help']);
     assert.equal(code, 0);
-    for (const { path, summary } of commands.filter((command) => command.path[0] === group)) {
-      assert.match(stdout, new RegExp(`^ {2}${path[1]} `, 'm'));
+    for (const { path, summary } of commands.filter(({ path }) => path.slice(0, -1).join(' ') === group)) {
+      assert.match(stdout, new RegExp(`^ {2}${path.at(-1)} `, 'm'));
       assert.ok(stdout.replaceAll(/\s+/g, ' ').includes(summary), summary);
     }
   }

@@ -1,6 +1,8 @@
 /** A bus of one process: hosts that answer from a table, for what the command line does with answers. */
+import assert from 'node:assert/strict';
 import { PassThrough, Writable } from 'node:stream';
 import { HostbusError } from '../../../schemas/errors.ts';
+import type { Operation } from '../../../schemas/gluster-operations.ts';
 import { openRpcDocument } from '../../../schemas/openrpc.ts';
 import type { Task } from '../../../schemas/task.ts';
 import { verbs } from '../../../schemas/verbs.ts';
@@ -21,6 +23,8 @@ export interface FakeHost {
   answer?: (method: string, params: unknown, options: CallOptions) => unknown;
   /** What following a task gives; an Error among them ends it. */
   follow?: (taskId: string) => Iterable<Task | Error> | AsyncIterable<Task | Error>;
+  /** What following an operation of Gluster gives. */
+  operations?: (operationId: string) => Iterable<Operation | Error> | AsyncIterable<Operation | Error>;
   notified?: (method: string, params: unknown) => void;
 }
 
@@ -113,7 +117,19 @@ function fakeHost(hostId: string, fake: FakeHost | undefined): Host {
     callUntyped: answer,
     notify: async (method, params) => fake?.notified?.(method, params),
     task: (taskId) => fakeTask(hostId, String(taskId), fake),
+    operation: (operationId) => ({
+      operationId,
+      status: async () => assert.fail('no test asks for it'),
+      follow: () => operationsOf(operationId, fake),
+    }),
   };
+}
+
+async function* operationsOf(operationId: string, fake: FakeHost | undefined): AsyncGenerator<Operation> {
+  for await (const operation of fake?.operations?.(operationId) ?? []) {
+    if (operation instanceof Error) throw operation;
+    yield operation;
+  }
 }
 
 function fakeTask(hostId: string, taskId: string, fake: FakeHost | undefined): TaskHandle {

@@ -21,6 +21,7 @@ const saved: [file: string, command: string, name: ErrorName][] = [
   ['rb-start-again', 'volume remove-brick d1', 'OperationRunning'],
   ['rebal-start-again', 'volume rebalance d1 start', 'OperationRunning'],
   ['rebal-start-during-rb', 'volume rebalance d1 start', 'OperationRunning'],
+  ['rb-start-during-rebal', 'volume remove-brick d1', 'OperationRunning'],
   ['volstop-during-rb', 'volume stop d1', 'OperationRunning'],
   ['snap-during-rb', 'snapshot create s d1', 'OperationRunning'],
   ['rb-stop-again', 'volume remove-brick d1', 'NoOperation'],
