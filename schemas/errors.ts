@@ -175,6 +175,10 @@ export const errorTable = {
     when: 'The device that is to become a brick is in use, or holds something that only `force` destroys.',
     data: '`device`, `mountPoints` or `signatures`',
   },
+  HookNotFound: { code: 2020, when: 'The host has no such hook.', data: glusterData },
+  HookExists: { code: 2021, when: 'The host has a hook of this name already.', data: glusterData },
+  WebhookNotFound: { code: 2022, when: 'No events are posted to this URL.', data: glusterData },
+  WebhookExists: { code: 2023, when: 'Events are posted to this URL already.', data: glusterData },
   GlusterError: {
     code: 2099,
     when: 'Gluster refused, in words that have no error of their own.',

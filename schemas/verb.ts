@@ -20,7 +20,18 @@ export type AccessLevel = 'none' | 'read' | 'write' | 'admin';
 export type LaneName = 'memory' | 'wait' | 'read' | 'change' | 'copy' | 'gluster';
 
 export interface Subject {
-  kind: 'image' | 'domain' | 'peer' | 'volume' | 'brick' | 'snapshot' | 'geoReplication' | 'host';
+  kind:
+    | 'image'
+    | 'domain'
+    | 'peer'
+    | 'volume'
+    | 'brick'
+    | 'snapshot'
+    | 'geoReplication'
+    | 'hook'
+    | 'service'
+    | 'webhook'
+    | 'host';
   id: string;
 }
 

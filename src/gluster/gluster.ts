@@ -8,15 +8,23 @@ import type { ImplementationsOf } from '../tasks/task-context.ts';
 import { brickImplementations } from './bricks.ts';
 import { type CommandTuning, defaultTuning, GlusterCommands } from './command.ts';
 import { consistencyGroupImplementations } from './consistency-groups.ts';
+import { geoReplicationImplementations } from './geo-replication.ts';
+import { geoReplicationHostImplementations } from './geo-replication-hosts.ts';
 import { HeldSessions } from './held-sessions.ts';
+import { hookImplementations } from './hooks.ts';
 import { OperationLooks } from './operation-looks.ts';
 import { OperationMemory } from './operation-memory.ts';
 import { OperationWatcher } from './operation-watcher.ts';
 import { operationImplementations } from './operations.ts';
 import { peerImplementations } from './peers.ts';
+import { serviceImplementations } from './services.ts';
 import { snapshotImplementations } from './snapshots.ts';
 import { volumeHealthImplementations } from './volume-health.ts';
 import { volumeImplementations } from './volumes.ts';
+import { webhookImplementations } from './webhooks.ts';
+
+/** glusterd's, where its packages put it. */
+const workDirectory = '/var/lib/glusterd';
 
 export interface GlusterOptions {
   readonly hostId: string;
@@ -72,6 +80,11 @@ export function createGluster(options: GlusterOptions, tuning: Partial<CommandTu
       ...snapshotImplementations(commands),
       ...consistencyGroupImplementations({ commands, held }),
       ...operationImplementations({ commands, looks: operations, watcher }),
+      ...geoReplicationImplementations(commands),
+      ...geoReplicationHostImplementations(commands, `${workDirectory}/geo-replication`),
+      ...hookImplementations(`${workDirectory}/hooks/1`),
+      ...serviceImplementations(),
+      ...webhookImplementations(`${workDirectory}/events`),
     },
     watch: () => {
       void held.watch(installed);

@@ -96,9 +96,14 @@ const rules: readonly Rule[] = [
     wayOut: 'Wait for the migration, or see why it failed',
   },
   {
+    name: 'GlusterUnavailable',
+    words: /unrecognized word: geo-replication/i,
+    wayOut: 'gsyncd of this host is not installed, or does not start: install glusterfs-geo-replication',
+  },
+  {
     name: 'GeoReplicationState',
     words:
-      /geo-replication sessions? .*(does not exist|already (started|paused)|is not paused|still active|are active)|geo-replication is not set up/i,
+      /geo-replication sessions? .*(does not exist|already (started|paused)|is not paused|still active|are active|is not running on this node)|geo-replication is not set up|session between .* already created/i,
   },
 ];
 
@@ -175,8 +180,9 @@ function dataOf(reply: GlusterReply): Record<string, unknown> {
   return { command, opErrno, opErrstr, exitCode, stderr: endOf(stderr) };
 }
 
+/** Without the usage that follows a word which the command line does not know. */
 function sentence(words: string): string {
-  return endOf(words).replace(/[.\s]+$/, '');
+  return endOf(words.split('\n\n')[0] ?? '').replace(/[.\s]+$/, '');
 }
 
 function endOf(text: string): string {

@@ -12,10 +12,24 @@ export function errnoCode(error: unknown): string | undefined {
   return typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;
 }
 
+/** Whose a file is, and what they may do with it, whatever the umask. */
+export interface FileAccess {
+  readonly mode: number;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 /** Makes a file that does not exist yet, and flushes it. Its name is durable only once its directory is flushed. */
-export async function writeNewFile(path: PathLike, content: string): Promise<void> {
-  const file = await open(path, 'wx', 0o660);
+export async function writeNewFile(
+  path: PathLike,
+  content: string | Uint8Array,
+  access?: FileAccess,
+): Promise<void> {
+  const file = await open(path, 'wx', access === undefined ? 0o660 : 0o600);
   try {
+    // Before anybody can read what is in it.
+    if (access?.uid !== undefined && access.gid !== undefined) await file.chown(access.uid, access.gid);
+    if (access !== undefined) await file.chmod(access.mode);
     await file.writeFile(content);
     await file.sync();
   } finally {

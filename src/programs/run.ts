@@ -33,6 +33,8 @@ export interface RunOptions {
   exitCodes?: readonly number[] | 'any';
   /** Told its process ID, at once. */
   onStart?(pid: number): void;
+  /** What the log and failures say in place of the arguments, where these hold a secret. */
+  loggedArgs?: readonly string[];
   /** Told what it writes to stdout, as it comes. */
   onOutput?(text: string): void;
 }
@@ -88,7 +90,7 @@ const pipesGraceMs = 500;
  */
 export async function run(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   const started = performance.now();
-  const log = options.log.child({ argv: [program, ...args] });
+  const log = options.log.child({ argv: [program, ...(options.loggedArgs ?? args)] });
   log.debug('Program started');
   // execa hands any descriptor on, as its documentation says; its types know 0, 1 and 2.
   const descriptors = (options.descriptors ?? []).map((fd) => fd as 0);
@@ -119,7 +121,12 @@ export async function run(program: string, args: readonly string[], options: Run
     const facts = { kind: failure.kind, exitCode: result.exitCode, durationMs, stderr: endOf(stderr) };
     if (failure.kind === 'aborted') log.debug(facts, 'Program stopped');
     else log.warn(facts, 'Program failed');
-    const details = { ...failure, command: [program, ...args], exitCode: result.exitCode, stderr };
+    const details = {
+      ...failure,
+      command: [program, ...(options.loggedArgs ?? args)],
+      exitCode: result.exitCode,
+      stderr,
+    };
     throw new ProgramFailed(failure.program, details, { cause: result.cause });
   }
   log.debug({ durationMs }, 'Program finished');

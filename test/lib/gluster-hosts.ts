@@ -11,12 +11,16 @@ export interface GlusterHosts extends AsyncDisposable {
   readonly daemons: readonly LabDaemon[];
 }
 
-/** @param env - keys of the daemons' configuration as environment variables */
+/**
+ * @param env - keys of the daemons' configuration as environment variables
+ * @param geoReplication - see LabOptions
+ */
 export async function startGlusterHosts(
   hosts: number,
   env: Record<string, string> = {},
+  geoReplication = false,
 ): Promise<GlusterHosts> {
-  const lab = await startLab({ hosts });
+  const lab = await startLab({ hosts, geoReplication });
   try {
     const { url } = await lab.broker();
     const all = { HOSTBUS_ACCESS_ANONYMOUS: 'admin', ...env };
