@@ -29,7 +29,7 @@ describe('consistency groups', { skip }, () => {
   let daemon: LabDaemon;
 
   before(async () => {
-    lab = await startLab({ hosts: 2 });
+    lab = await startLab({ hosts: 2, geoReplication: true });
     const broker = lab.broker();
     await formPool(lab);
     first = lab.host(1);

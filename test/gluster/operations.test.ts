@@ -34,9 +34,9 @@ describe('rebalances and removals of bricks', { skip: labRefusal() ?? false }, (
 
   const settings = {
     HOSTBUS_ACCESS_ANONYMOUS: 'admin',
-    HOSTBUS_GLUSTER_OPERATION_INTERVAL: '0.5',
-    HOSTBUS_GLUSTER_OPERATION_IDLE_INTERVAL: '1',
-    HOSTBUS_GLUSTER_OPERATION_STALE_AFTER: '3',
+    HOSTBUS_GLUSTER_OPERATION_INTERVAL: '1',
+    HOSTBUS_GLUSTER_OPERATION_IDLE_INTERVAL: '2',
+    HOSTBUS_GLUSTER_OPERATION_STALE_AFTER: '5',
   };
 
   before(async () => {

@@ -191,7 +191,9 @@ for (const { path, examples } of commands.filter((command) => command.path[0] !=
 test('The example that hostbus verbs shows for each verb fits the verb', async () => {
   const { verbs } = (await json('verbs', 'h1')) as { verbs: { name: string; query: boolean }[] };
   assert.ok(verbs.length > 20);
-  for (const { name, query } of verbs.filter((verb) => verb.query && verb.name !== 'waitTask')) {
+  // A sample of the large families: each takes two runs of the program.
+  const asked = verbs.filter(({ name, query }, i) => query && name !== 'waitTask' && (i < 30 || i % 4 === 0));
+  for (const { name, query } of asked) {
     const shown = await succeed('verbs', 'h1', name);
     const line = /^Example +(.*)$/m.exec(shown)?.[1] ?? '';
     const { code, stderr } = await start('bash', ['-c', line]).ended;

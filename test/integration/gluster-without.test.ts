@@ -28,13 +28,13 @@ after(async () => {
   rmSync(directory, { recursive: true });
 });
 
-async function hostWith(hostId: string, script?: string) {
+async function hostWith(hostId: string, script?: string, timeout = '1') {
   const program = join(directory, hostId);
   if (script !== undefined) writeFileSync(program, `#!/bin/sh\n${script}\n`);
   if (script !== undefined) chmodSync(program, 0o755);
   const env = {
     HOSTBUS_GLUSTER_PROGRAM: program,
-    HOSTBUS_GLUSTER_TIMEOUT: '1',
+    HOSTBUS_GLUSTER_TIMEOUT: timeout,
     HOSTBUS_ACCESS_ANONYMOUS: 'admin',
   };
   const daemon = await startDaemon({ hostId, brokerUrl: broker.url, env });
@@ -68,7 +68,7 @@ test('A program that hangs is killed, and the next one gets its turn', async () 
 });
 
 test('Output without end, and XML that is cut off, are errors with a name', async () => {
-  const floods = await hostWith('floods', 'exec yes');
+  const floods = await hostWith('floods', 'exec yes', '60');
   await refusedAs('GlusterError', floods.host.call('gluster.listPeers', {}));
   const cut = await hostWith('cut', 'echo "<?xml version=\\"1.0\\"?><cliOutput><opRet>0</opRet>"');
   const error = await refusedAs('GlusterError', cut.host.call('gluster.listPeers', {}));
@@ -79,7 +79,7 @@ test('Output without end, and XML that is cut off, are errors with a name', asyn
 test('Changes run one at a time; a look does not wait for them', async () => {
   const { host } = await hostWith(
     'slow',
-    `[ "$5" = info ] || { mkdir ${directory}/held || exit 9; sleep 0.3; rmdir ${directory}/held; }
+    `[ "$5" != start ] || { mkdir ${directory}/held || exit 9; sleep 0.3; rmdir ${directory}/held; }
 echo '<?xml version="1.0"?><cliOutput><opRet>0</opRet><volInfo><volumes/></volInfo></cliOutput>'`,
   );
   let looked = false;

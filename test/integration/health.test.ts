@@ -1,7 +1,7 @@
 /** A daemon some of whose storage hangs: all the rest goes on as if nothing were the matter. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { mkdir, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { after, before, type TestContext, test } from 'node:test';
 import { type PrivateBroker, startPrivateBroker } from '../../rabbitmq/private-broker.ts';
 import { type Client, connect, type Host, HostbusError } from '../../src/client/client.ts';
@@ -182,10 +182,13 @@ test('SIGTERM ends a daemon whose storage hangs', async (t) => {
     await h1.call('copyImage', { source, target });
     for (const mirror of mirrors) mirror.hang();
     await until('down is told', () => told(domainId).at(-1) === 'down');
-    const startedMs = performance.now();
-    assert.equal(await daemon.stop(), 0);
-    const tookMs = performance.now() - startedMs;
-    // What is given to tasks and events, and as much again for a slow machine.
-    assert.ok(tookMs < 10_000, `${tookMs} ms`);
+    daemon.process.kill('SIGTERM');
+    // A thread whose request the file server had taken before it was stopped is held in the kernel, and with it what is left of the process.
+    await until('it has ended', async () => {
+      const state = await readFile(`/proc/${daemon.pid}/stat`, 'utf8').catch(() => '');
+      return state === '' || / Z /.test(state);
+    });
+    for (const mirror of mirrors) mirror.goOn();
+    assert.equal((await daemon.exited).code, 0);
   });
 });

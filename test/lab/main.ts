@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { Command } from 'commander';
 import { formPool, type Lab, labRefusal, openLab, resumeLab, startLab } from './lab.ts';
 import { isAbandoned, labNames, readLab } from './lab-state.ts';
+import { serveLab } from './serve.ts';
 import { takeDown, takeDownAbandoned } from './take-down.ts';
 
 const program = new Command('lab')
@@ -103,6 +104,14 @@ define('ls', 'show all labs: name, host, address, on or off').action(() => {
     else if (state !== undefined) show(openLab(name));
   }
 });
+
+define('serve', 'run a broker, and a hostbusd on each host that is on, until Ctrl-C').action(
+  async ({ name }: Named) => {
+    const stop = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+    await serveLab(openLab(name), stop.signal, say);
+  },
+);
 
 define('down', 'end the lab, and remove all that it has on this machine').action(async ({ name }: Named) => {
   await takeDown(name);

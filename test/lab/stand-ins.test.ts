@@ -31,6 +31,11 @@ describe('stand-ins', { skip: labRefusal() ?? false }, () => {
     );
     assert.equal(await host.succeed(['cat', file]), 'then');
     assert.equal(await host.succeed(['cat', '/bricks/thin/brick/file']), 'now');
+    // A snapshot that is deleted while glusterd is still starting its brick sends glusterd into a loop without end.
+    await until('both bricks serve', async () => {
+      const status = await host.gluster('snapshot', 'status', 'snap').catch(() => '');
+      return /<brick_running>Yes/i.test(status) && host.processes('glusterfsd').length === 2;
+    });
     await host.gluster('snapshot', 'delete', 'snap');
     assert.match(await host.succeed(['lab-lv', 'list']), /^thin \/dev\/loop\d+ thinpool -\n$/);
   });

@@ -51,7 +51,9 @@ async function mount(root: string, name: string) {
   const outside = (await stat(path)).dev;
   // Nothing is remembered: when the server hangs, everything does.
   const options = 'attr_timeout=0,entry_timeout=0,negative_timeout=0,fsname=hostbus-test';
-  const server = spawn('bindfs', ['-f', '-o', options, real, path], { stdio: ['ignore', 'ignore', 'pipe'] });
+  // It dies with the test, even one that gets SIGKILL: a server that is stopped for ever would let hang whoever looks at mounts.
+  const argv = ['--pdeathsig', 'KILL', '--', 'bindfs', '-f', '-o', options, real, path];
+  const server = spawn('setpriv', argv, { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = Promise.race([once(server, 'exit'), once(server, 'error')]).catch(() => {});
   const words = wordsOf(server);
   let over = false;

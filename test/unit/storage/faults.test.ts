@@ -6,7 +6,7 @@ import { readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises
 import { type TestContext, test } from 'node:test';
 import type { HostbusError } from '../../../schemas/errors.ts';
 import type { ImageStatus } from '../../../schemas/image.ts';
-import { type Disk, withDisk } from './disks.ts';
+import { type Disk, shutDownXfs, withDisk } from './disks.ts';
 import { workersIn } from './workers.ts';
 import { domainOf, host, refused, sameContent, scratch, sparseFile, type TestHost, task } from './world.ts';
 
@@ -95,7 +95,7 @@ test('a disk that fails every access (EIO) in the middle of a copy', async (t) =
     const { h1, target, path, create, domainStatus, domainId } = ready;
     const source = await create();
     // From now on every access of the file system is an EIO, as when its disk is gone.
-    const harm = () => execFileSync('xfs_io', ['-x', '-c', 'shutdown', disk.path]);
+    const harm = () => shutDownXfs(disk.path);
     const error = oneOf(await harmedImport(h1, target, path, harm), ['CopyFailed', 'DomainUnavailable']);
     assert.match(error.message, /EIO/);
     if (error.name === 'CopyFailed') assert.equal(error.data.errno, 'EIO');
@@ -139,7 +139,7 @@ test('a disk that fails in the middle of a conversion ends it with qemu-img gone
       onProgress: (done) => {
         if (done === 0 || harmed) return;
         harmed = true;
-        execFileSync('xfs_io', ['-x', '-c', 'shutdown', disk.path]);
+        shutDownXfs(disk.path);
       },
     });
     const conversion = Promise.resolve(h1.verbs.convertImage({ source, target, format: 'qcow2' }, work));
