@@ -46,6 +46,19 @@ function parseSession(volume: string, session: XmlElement): GeoReplicationStatus
   };
 }
 
+/** The other end of a session. */
+export interface Remote {
+  readonly remoteHost: string;
+  readonly remoteVolume: string;
+  /** @default root */
+  readonly remoteUser?: string;
+}
+
+/** What Gluster calls it: `[USER@]HOST::VOLUME`. */
+export function remoteOf({ remoteHost, remoteVolume, remoteUser = 'root' }: Remote): string {
+  return `${remoteUser === 'root' ? '' : `${remoteUser}@`}${remoteHost}::${remoteVolume}`;
+}
+
 /** Reads `UUID:ssh://[USER@]HOST::VOLUME[:UUID]`. */
 function parseRemote(text: string) {
   const match = /^[^:]*:ssh:\/\/(?:(?<user>[^@]+)@)?(?<host>.+)::(?<volume>[^:]+)(?::(?<uuid>[^:]+))?$/.exec(

@@ -5,16 +5,11 @@ import type { XmlElement } from '../lib/xml.ts';
 import type { GlusterReply } from '../programs/gluster.ts';
 import type { ImplementationsOf } from '../tasks/task-context.ts';
 import { type CommandOptions, type GlusterCommands, understand } from './command.ts';
-import { parseSessions } from './geo-replication-status.ts';
+import { parseSessions, type Remote, remoteOf } from './geo-replication-status.ts';
 import { refusal } from './refusals.ts';
 import { hostRefusal } from './tools.ts';
 
-interface Session {
-  readonly volume: string;
-  readonly remoteHost: string;
-  readonly remoteVolume: string;
-  readonly remoteUser?: string;
-}
+type Session = Remote & { readonly volume: string };
 
 /** Gluster checks the remote side over SSH, or waits for its own workers to end. */
 const slowTimeoutS = 300;
@@ -67,10 +62,6 @@ export function geoReplicationImplementations(
 
 function wordsOf(session: Session): string[] {
   return ['volume', 'geo-replication', session.volume, remoteOf(session)];
-}
-
-function remoteOf({ remoteHost, remoteVolume, remoteUser = 'root' }: Session): string {
-  return `${remoteUser === 'root' ? '' : `${remoteUser}@`}${remoteHost}::${remoteVolume}`;
 }
 
 /** Gluster says yes, with these words, where it has done nothing. */

@@ -14,6 +14,7 @@ import { HostbusError } from '../../schemas/errors.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import type { XmlElement } from '../lib/xml.ts';
 import type { CommandOptions, GlusterCommands } from './command.ts';
+import { parseSessions, remoteOf } from './geo-replication-status.ts';
 import { refusal } from './refusals.ts';
 import { type MarkedVolume, readMarks, setMark } from './volume-marks.ts';
 
@@ -265,14 +266,10 @@ function saysNoSession(error: unknown): boolean {
 }
 
 /** States in which Gluster makes snapshots. */
-const idle = /^(created|stopped|paused)/i;
+const idle = new Set(['created', 'stopped', 'paused']);
 
-/** Reads `volume geo-replication VOLUME status`. Names are of glusterfs 10 and later, or of those before. */
+/** Reads `volume geo-replication VOLUME status`: the names of sessions of which any brick is not idle. */
 export function parseRunningSessions(body: XmlElement): string[] {
-  const sessions = body.find('geoRep', 'volume', 'sessions')?.all('session') ?? [];
-  const running = sessions
-    .map((session) => session.all('pair').filter((pair) => !idle.test(pair.text('status')))[0])
-    .filter((pair) => pair !== undefined)
-    .map((pair) => (pair.textIfAny('secondary') ?? pair.text('slave')).replace(/^ssh:\/\//, ''));
-  return [...new Set(running)];
+  const running = parseSessions(body).filter(({ bricks }) => bricks.some(({ status }) => !idle.has(status)));
+  return running.map(remoteOf);
 }

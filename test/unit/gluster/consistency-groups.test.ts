@@ -93,7 +93,10 @@ test('Sessions that run, as Gluster names them from 10 on, and before', () => {
   assert.deepEqual(running(text.replaceAll('primary', 'master').replaceAll('secondary', 'slave')), [
     'gp3::s1',
   ]);
-  assert.deepEqual(running(text.replaceAll('ssh://', 'ssh://geo@')), ['geo@gp3::s1']);
+  const ofUser = text
+    .replaceAll('ssh://', 'ssh://geo@')
+    .replaceAll('<secondary_user>root', '<secondary_user>geo');
+  assert.deepEqual(running(ofUser), ['geo@gp3::s1']);
   for (const state of ['Passive', 'Faulty', 'Initializing...', 'Hybrid Crawl']) {
     assert.deepEqual(running(text.replaceAll('Active', state)), ['gp3::s1']);
   }
