@@ -1,66 +1,8 @@
 /** What all storage verbs share. */
-import type { Logger } from 'pino';
-import type { Happening } from '../../schemas/events.ts';
-import type { ImageRef } from '../../schemas/image.ts';
-import type { AutoContinue } from './auto-continue.ts';
-import type { MoveMethod } from './data-mover.ts';
 import type { DomainTable } from './domain-table.ts';
 import type { HolderWatch } from './holder.ts';
 import type { ImageClaims } from './image-claims.ts';
-
-export interface StorageOptions {
-  hostId: string;
-  /** New at every start of the daemon. */
-  bootId: string;
-  /** Absolute paths; everything outside of them is refused with InvalidPath. */
-  roots: readonly string[];
-  log: Logger;
-  /** Told after the state that it reports can be read back. Kinds: `image` and `domain`. */
-  emit: (happening: Happening) => void;
-  /**
-   * Starts a task of this host's own, for copies that are to go on by themselves. Resolves or rejects with its answer. Without it
-   * none do.
-   */
-  startTask?: (verb: 'continueImageCopy', params: ImageRef) => Promise<unknown>;
-  /** Told of a task that waits for a file system which hangs: meanwhile it is to hold no place that others need. */
-  stepAside?: (taskId: string) => void;
-}
-
-/** Times and sizes: some are configured, the others have one right value in production. Tests need shorter ones. */
-export interface StorageTuning {
-  /** Time between two looks at each connected domain. */
-  probeIntervalMs: number;
-  /** How long a look at a domain may take before it is `down`. */
-  lookLimitMs: number;
-  /** How many looks at the images of a domain may be under way at once: each holds a thread. */
-  readsAtOnce: number;
-  /** How long a holder must be seen unchanged until it is dead. The same on all hosts of a domain. */
-  holderTermMs: number;
-  /** How often a holder is renewed; well below the term. */
-  holderRenewMs: number;
-  /** How often a copy flushes and records how far it is. */
-  checkpointMs: number;
-  /** Pieces in which data is copied. */
-  chunkBytes: number;
-  /** The best way to move data that is tried; worse ones follow by themselves. */
-  bestMethod: MoveMethod;
-  /** First wait before a configured domain is tried again, doubled up to the greatest. */
-  retryMinMs: number;
-  retryMaxMs: number;
-}
-
-export const defaultTuning: Readonly<StorageTuning> = Object.freeze({
-  probeIntervalMs: 10_000,
-  lookLimitMs: 5_000,
-  readsAtOnce: 16,
-  holderTermMs: 15_000,
-  holderRenewMs: 3_000,
-  checkpointMs: 1_000,
-  chunkBytes: 16 * 1024 * 1024,
-  bestMethod: 'clone',
-  retryMinMs: 1_000,
-  retryMaxMs: 30_000,
-});
+import type { StorageOptions, StorageTuning } from './options.ts';
 
 export interface StorageContext {
   readonly options: StorageOptions;
@@ -68,7 +10,8 @@ export interface StorageContext {
   readonly domains: DomainTable;
   readonly claims: ImageClaims;
   readonly holders: HolderWatch;
-  readonly autoContinue: AutoContinue;
+  /** Aborted when the daemon ends: a copy that is stopped from then on is one that its end cut short. */
+  readonly stopping: AbortSignal;
 }
 
 /** What identifies a caller's task to the storage. */

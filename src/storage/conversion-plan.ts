@@ -5,7 +5,7 @@ import { measureConversion } from '../programs/qemu-img-work.ts';
 import { ProgramFailed } from '../programs/run.ts';
 import type { TaskContext } from '../tasks/task-context.ts';
 import { imageFileDefects } from './check-image-file.ts';
-import type { CopyPlan } from './copy-job.ts';
+import type { CopyPlan } from './copy-state.ts';
 import type { ConnectedDomain } from './domain-table.ts';
 import { asOpenImage, type Layer } from './image-layers.ts';
 import { requireSpace } from './image-verbs.ts';

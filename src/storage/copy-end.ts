@@ -4,8 +4,8 @@ import { basename } from 'node:path';
 import { HostbusError } from '../../schemas/errors.ts';
 import { flushDirectory, removeFile, replaceFile } from '../lib/atomic-file.ts';
 import type { CopyPosition } from './copy-data.ts';
-import type { CopyAnswer, Job } from './copy-job.ts';
 import { encodeCopyRecord } from './copy-record.ts';
+import type { CopyAnswer, Job } from './copy-state.ts';
 import type { HolderKeeper } from './holder.ts';
 import { readImage } from './image-reader.ts';
 import { emitImage } from './image-verbs.ts';
@@ -70,7 +70,7 @@ export async function interrupt(job: Job, error: unknown): Promise<unknown> {
   };
   // Given up on purpose, or because of a failure: nobody is to go on with it by himself. Cut short by the daemon's end, it is
   // as after a crash.
-  if (!context.autoContinue.closed) delete job.record.heldBy;
+  if (!context.stopping.aborted) delete job.record.heldBy;
   await attempt('Recording how far the copy is', async () => writeRecord(job, await job.run.flush()));
   await attempt('Giving up the image', async () => {
     await keeper.release();

@@ -1,9 +1,6 @@
 /** One copy, from the target's creation to its completion, in the order of writes that holds at every crash. */
 import type { FileHandle } from 'node:fs/promises';
-import type { Logger } from 'pino';
-import type { ImageFormat, ImageRef, ImageStatus } from '../../schemas/image.ts';
 import { errnoCode, flushDirectory } from '../lib/atomic-file.ts';
-import type { TaskContext } from '../tasks/task-context.ts';
 import type { StorageContext } from './context.ts';
 import {
   belowMetadata,
@@ -16,15 +13,14 @@ import {
 import { complete, interrupt, tellCompletion, writeRecord } from './copy-end.ts';
 import { asCopyError, copyFailed } from './copy-errors.ts';
 import { type CopyMeasure, measureData } from './copy-progress.ts';
-import { type CopyRecord, type CopySource, durableBytes } from './copy-record.ts';
-import type { OpenSource } from './copy-source.ts';
+import { type CopyRecord, durableBytes } from './copy-record.ts';
+import type { CopyAnswer, CopyPlan, Job } from './copy-state.ts';
 import { SourceTooShort } from './data-mover.ts';
-import { type DataRun, dataRun, notBegun } from './data-run.ts';
-import type { ConnectedDomain } from './domain-table.ts';
+import { dataRun, notBegun } from './data-run.ts';
 import { makeEmptyData } from './empty-data.ts';
 import { inDomain } from './failures.ts';
 import { HolderKeeper, type HolderRecord } from './holder.ts';
-import { type MadeImage, makeImage, newVolumeMetadata } from './image-creation.ts';
+import { makeImage, newVolumeMetadata } from './image-creation.ts';
 import { leafOf } from './image-layers.ts';
 import { readImage } from './image-reader.ts';
 import { emitImage } from './image-verbs.ts';
@@ -32,45 +28,6 @@ import type { VolumePaths } from './layout.ts';
 import { openData } from './open-data.ts';
 import { dataPath, type Held } from './take-over.ts';
 import { removeVolume } from './tidying.ts';
-
-export interface CopyAnswer {
-  image: ImageStatus;
-  taskId: string;
-}
-
-export interface CopyPlan {
-  task: TaskContext<CopyAnswer>;
-  domain: ConnectedDomain;
-  target: ImageRef;
-  source: OpenSource & { sizeBytes: number; named: CopySource };
-  /** Size of the target's file; at least the source's, unless it is converted. */
-  targetSizeBytes: number;
-  /** All volumes of the source's chain are copied, not only the last. */
-  keepChain?: boolean;
-  /** Converted by qemu-img, instead of copied as it is. */
-  convert?: NonNullable<CopyRecord['convert']>;
-  format: ImageFormat;
-  capacityBytes: number;
-}
-
-/** What a copy that is under way consists of. */
-export interface Job {
-  context: StorageContext;
-  plan: CopyPlan;
-  log: Logger;
-  made: MadeImage;
-  record: CopyRecord;
-  keeper: HolderKeeper;
-  run: DataRun;
-  /** The image is complete; nothing is to be recorded or given up any more. */
-  complete: boolean;
-  /** Data of the volume that this one replaces, while it is being moved. */
-  earlier: FileHandle | undefined;
-  /** Where the data of a volume below goes, while it is being copied. */
-  belowData: FileHandle | undefined;
-  /** The data files may not be fresh. */
-  targetUsed: boolean;
-}
 
 /**
  * Makes the target, answers, copies, and completes it. The caller has claimed source and target, and made the checks.

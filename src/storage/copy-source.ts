@@ -6,9 +6,10 @@ import type { StorageContext } from './context.ts';
 import { sameBelow } from './copy-below.ts';
 import { copyFailed } from './copy-errors.ts';
 import type { CopyRecord, SourceMark } from './copy-record.ts';
+import type { OpenSource } from './copy-state.ts';
 import { inDomain } from './failures.ts';
 import { imageKey } from './image-claims.ts';
-import { type Layer, leafOf, withLayers } from './image-layers.ts';
+import { leafOf, withLayers } from './image-layers.ts';
 import { readImage } from './image-reader.ts';
 import { busyWith } from './image-verbs.ts';
 import { openInRoots } from './paths.ts';
@@ -17,14 +18,6 @@ import { openInRoots } from './paths.ts';
 export async function fileMark(file: FileHandle): Promise<SourceMark> {
   const { ino, mtimeNs } = await file.stat({ bigint: true });
   return { inode: String(ino), modifiedNs: String(mtimeNs) };
-}
-
-/** A source that is open for reading. */
-export interface OpenSource {
-  file: FileHandle;
-  /** Of an image: all of its layers, the base first; `file` is the last one's. Empty for a file of the host. */
-  layers: readonly Layer[];
-  mark: SourceMark;
 }
 
 /**

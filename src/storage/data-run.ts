@@ -2,17 +2,9 @@
 import { ConvertRun } from './convert-run.ts';
 import { type CopyPosition, CopyRun } from './copy-data.ts';
 import { writeRecord } from './copy-end.ts';
-import type { Job } from './copy-job.ts';
 import { type CopyRecord, currentBelow, doneBelow } from './copy-record.ts';
+import type { DataRun, Job } from './copy-state.ts';
 import { asOpenImage } from './image-layers.ts';
-
-export interface DataRun {
-  readonly method: string;
-  /** Moves what is left. The last part is not flushed. */
-  run(): Promise<void>;
-  /** Flushes, and tells what is on stable storage, as the record counts it. */
-  flush(): Promise<CopyPosition>;
-}
 
 /** Nothing was moved yet: what is durable is what the record says. */
 export function notBegun({ offset, done }: CopyRecord): DataRun {

@@ -2,10 +2,10 @@
 import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { HostbusError } from '../../schemas/errors.ts';
 import { errnoCode, flushDirectory, removeTree, writeNewFile } from '../lib/atomic-file.ts';
-import type { StorageOptions } from './context.ts';
 import { domainTypeOf } from './domain-look.ts';
 import { encodeDomainMetadata, newDomainValues } from './domain-metadata.ts';
 import { domainPaths, parseUnfinishedName, unfinishedName, unusedDomainFiles } from './layout.ts';
+import type { StorageOptions } from './options.ts';
 
 export interface NewDomain {
   domainId: string;

@@ -2,11 +2,11 @@
 import type { Logger } from 'pino';
 import type { Domain } from '../../schemas/domain.ts';
 import { HostbusError } from '../../schemas/errors.ts';
-import type { StorageOptions, StorageTuning } from './context.ts';
 import { type DomainLook, lookAtDomain } from './domain-look.ts';
 import { DomainReads } from './domain-reads.ts';
 import { defectOf, domainHangs, domainUnavailable } from './failures.ts';
 import { LimitedWork, NoAnswer } from './limited-work.ts';
+import type { StorageOptions, StorageTuning } from './options.ts';
 
 export type DomainState = Domain['status'];
 export type ContinueCopies = 'auto' | 'manual';

@@ -2,6 +2,7 @@
 import type * as domain from '../../schemas/domain.ts';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Implementation } from '../tasks/task-context.ts';
+import type { AutoContinue } from './auto-continue.ts';
 import type { StorageContext } from './context.ts';
 import { domainExists, makeDomain } from './domain-creation.ts';
 import { DomainFinder } from './domain-finder.ts';
@@ -37,12 +38,16 @@ export function domainVerbs(context: StorageContext, connector: DomainConnector)
 }
 
 /** One connector for each {@link StorageContext}: it is what keeps two changes of one domain apart. */
-export function domainConnector(context: StorageContext): DomainConnector {
+export function domainConnector(context: StorageContext, autoContinue: AutoContinue): DomainConnector {
   const mutex = new KeyedMutex();
   const finder = new DomainFinder(context.options.roots, context.tuning.lookLimitMs);
   return {
     connect: (domainId, path, continueCopies) =>
-      mutex.run(domainId, () => connect(context, finder, { domainId, path, continueCopies })),
+      mutex.run(domainId, async () => {
+        const entry = await connect(context, finder, { domainId, path, continueCopies });
+        if (entry.continueCopies === 'auto') autoContinue.begin(entry);
+        return entry.last;
+      }),
     create: (domainId, path, name) =>
       mutex.run(domainId, () => create(context, finder, { domainId, path, name })),
     disconnect: (domainId) => mutex.run(domainId, () => disconnect(context, domainId)),
@@ -59,7 +64,7 @@ async function connect(
   context: StorageContext,
   finder: DomainFinder,
   { domainId, path, continueCopies }: Connection,
-): Promise<domain.Domain> {
+): Promise<ConnectedDomain> {
   const { domains } = context;
   const directory = await finder.directory(domainId, path);
   const present = domains.find(domainId);
@@ -76,8 +81,7 @@ async function connect(
   };
   await recoverDomain(context, entry);
   domains.set(entry);
-  if (entry.continueCopies === 'auto') context.autoContinue.begin(context, entry);
-  return entry.last;
+  return entry;
 }
 
 async function create(
@@ -89,7 +93,8 @@ async function create(
   if (present?.directory !== undefined) throw connectedElsewhere(domainId, present.path);
   const realPath = await finder.place(domainId, path);
   await inDomain({ domainId }, () => makeDomain(context.options, { domainId, name, path, realPath }));
-  return connect(context, finder, { domainId, path });
+  const entry = await connect(context, finder, { domainId, path });
+  return entry.last;
 }
 
 async function disconnect(context: StorageContext, domainId: string): Promise<domain.Domain> {

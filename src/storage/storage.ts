@@ -2,7 +2,7 @@
 import { AutoContinue } from './auto-continue.ts';
 import { type CheckVerbs, checkVerbs } from './check-verbs.ts';
 import { type ConfiguredDomain, ConfiguredDomains } from './configured-domains.ts';
-import { defaultTuning, type StorageContext, type StorageOptions, type StorageTuning } from './context.ts';
+import type { StorageContext } from './context.ts';
 import { type ContinueVerbs, continueVerbs } from './continue-verb.ts';
 import { type ConvertVerbs, convertVerbs } from './convert-verbs.ts';
 import { type CopyVerbs, copyVerbs } from './copy-verbs.ts';
@@ -12,6 +12,7 @@ import { type DomainVerbs, domainConnector, domainVerbs } from './domain-verbs.t
 import { HolderWatch } from './holder.ts';
 import { ImageClaims } from './image-claims.ts';
 import { type ImageVerbs, imageVerbs } from './image-verbs.ts';
+import { defaultTuning, type StorageOptions, type StorageTuning } from './options.ts';
 
 export type { ConfiguredDomain, StorageOptions, StorageTuning };
 
@@ -36,15 +37,16 @@ export interface Storage {
  */
 export function createStorage(options: StorageOptions, tuning: Partial<StorageTuning> = {}): Storage {
   const compiled = Object.freeze({ ...defaultTuning, ...tuning });
+  const ending = new AbortController();
   const context: StorageContext = {
     options,
     tuning: compiled,
     domains: new DomainTable(options, compiled),
     claims: new ImageClaims(),
     holders: new HolderWatch(compiled.holderTermMs),
-    autoContinue: new AutoContinue(options, compiled),
+    stopping: ending.signal,
   };
-  const connector = domainConnector(context);
+  const connector = domainConnector(context, new AutoContinue(context));
   const configured = new ConfiguredDomains(context, connector);
   const prober = new DomainProber(context.domains, compiled.probeIntervalMs);
   return {
@@ -58,11 +60,11 @@ export function createStorage(options: StorageOptions, tuning: Partial<StorageTu
     },
     domains: () => context.domains.entries().map(({ domainId, last }) => ({ domainId, status: last.status })),
     connectConfigured: (domains) => configured.connect(domains),
-    stopping: () => context.autoContinue.close(),
+    stopping: () => ending.abort(),
     close: async () => {
       prober.close();
       configured.close();
-      context.autoContinue.close();
+      ending.abort();
     },
   };
 }
