@@ -8,7 +8,6 @@ import { DomainReads } from './domain-reads.ts';
 import { defectOf, domainHangs, domainUnavailable } from './failures.ts';
 import { LimitedWork, NoAnswer } from './limited-work.ts';
 
-export type DomainState = Domain['status'];
 export type ContinueCopies = 'auto' | 'manual';
 
 export interface DomainEntry {
