@@ -1,4 +1,4 @@
-/** `node bench/run.ts [calls|outstanding|latency|start|copies|checkpoints|together|gluster] [ROUNDS]`: the figures of docs/performance.md. Without a name: all. */
+/** `node bench/run.ts [calls|outstanding|latency|start|copies|checkpoints|together|monitoring|gluster] [ROUNDS]`: the figures of docs/performance.md. Without a name: all. */
 const [name, rounds = '5'] = process.argv.slice(2);
 
 const benches: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
@@ -8,6 +8,7 @@ const benches: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
   copies: async (n) => (await import('./copies.ts')).benchCopies(n),
   checkpoints: async (n) => (await import('./checkpoints.ts')).benchCheckpoints(n),
   together: async (n) => (await import('./together.ts')).benchTogether(n),
+  monitoring: async (n) => (await import('./monitoring.ts')).benchMonitoring(n),
   start: async (n) => (await import('./start.ts')).benchStart(n),
   gluster: async (n) => (await import('./gluster.ts')).benchGluster(n),
 };

@@ -67,11 +67,6 @@ export async function planBroker(options: PrivateBrokerOptions, minimal: boolean
   }
 }
 
-/**
- * Three ports on which nobody listens now. Not the system's choice (port 0): that lies in the range of outgoing connections,
- * one of which could take the port while the node is down; a client that keeps trying to reconnect could even
- * reach itself.
- */
 async function freePorts(address: string): Promise<[number, number, number]> {
   return [await freePort(address), await freePort(LOOPBACK), await freePort(address)];
 }
@@ -79,7 +74,12 @@ async function freePorts(address: string): Promise<[number, number, number]> {
 const LOOPBACK = '127.0.0.1';
 const LOWEST_PORT = 10_000;
 
-async function freePort(address: string): Promise<number> {
+/**
+ * A port on which nobody listens now. Not the system's choice (port 0): that lies in the range of outgoing connections,
+ * one of which could take the port while the program is down that it is meant for; a client that keeps trying to
+ * reconnect could even reach itself.
+ */
+export async function freePort(address: string): Promise<number> {
   for (;;) {
     const port = randomInt(LOWEST_PORT, firstOutgoingPort());
     const server = createServer();

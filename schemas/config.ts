@@ -13,6 +13,8 @@ function Duration(description: string, defaultSeconds: number, minimum: number) 
 }
 
 const Level = Type.Enum(['none', 'read', 'write', 'admin']);
+/** 0 to 65535. */
+const portNumber = '(\\d{1,4}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])';
 const file = (description: string) => Type.Optional(Type.String({ minLength: 1, description }));
 
 export const Config = StrictObject({
@@ -156,6 +158,24 @@ export const Config = StrictObject({
       default: 'auto',
       description: '"json": one object a line; "pretty": for people; "auto": pretty on a terminal',
     }),
+  }),
+  monitoring: StrictObject({
+    listen: Type.Optional(
+      Type.String({
+        pattern: `^((\\[[0-9A-Fa-f:.]+\\]|[^\\s:\\[\\]]+):)?${portNumber}$`,
+        description:
+          'ADDRESS:PORT, or PORT alone for loopback, where /metrics, /healthz and /readyz are served by HTTP, such as "127.0.0.1:9464". Default: nowhere',
+      }),
+    ),
+  }),
+  traces: StrictObject({
+    endpoint: Type.Optional(
+      Type.String({
+        pattern: '^https?://[^\\s@]+$',
+        description:
+          'URL that spans are sent to, by OTLP over HTTP, such as "http://127.0.0.1:4318/v1/traces". Default: none are made',
+      }),
+    ),
   }),
 });
 

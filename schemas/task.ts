@@ -6,6 +6,13 @@ import { defineVerb } from './verb.ts';
 export const taskStates = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
 export type TaskState = (typeof taskStates)[number];
 
+export type EndState = 'succeeded' | 'failed' | 'cancelled';
+
+/** Whether a state, or an event of a task, is its end. */
+export function isEnd(stateOrEvent: string): stateOrEvent is EndState {
+  return stateOrEvent === 'succeeded' || stateOrEvent === 'failed' || stateOrEvent === 'cancelled';
+}
+
 export const Progress = OpenObject({
   done: Type.Number({ minimum: 0 }),
   total: Type.Number({ minimum: 0 }),

@@ -17,7 +17,8 @@ export type AccessLevel = 'none' | 'read' | 'write' | 'admin';
  * `read`, `change` and `copy` have a concurrency limit for each {@link VerbDeclaration.laneKey}, so that one slow storage domain
  * never delays another's verbs.
  */
-export type LaneName = 'memory' | 'wait' | 'read' | 'change' | 'copy' | 'gluster';
+export const laneNames = ['memory', 'wait', 'read', 'change', 'copy', 'gluster'] as const;
+export type LaneName = (typeof laneNames)[number];
 
 export interface Subject {
   kind:

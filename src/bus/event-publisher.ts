@@ -119,6 +119,11 @@ export class EventPublisher {
     return { published: this.#published, buffered: this.#size, dropped: this.#dropped };
   }
 
+  /** Whether the broker takes no messages for the time being. */
+  get isBlocked(): boolean {
+    return this.#blocked;
+  }
+
   get #size(): number {
     return this.#buffer.length - this.#head;
   }

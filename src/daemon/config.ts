@@ -1,6 +1,7 @@
 /** Configuration: a TOML file, then environment variables over it, checked whole and frozen. */
 import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'smol-toml';
+import type Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Config } from '../../schemas/config.ts';
 import type { AccessLevel } from '../../schemas/verb.ts';
@@ -14,6 +15,11 @@ export class ConfigError extends Error {
     super(`The configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`, options);
   }
 }
+
+/** First words of the keys: `BROKER` of `HOSTBUS_BROKER_URL`. */
+const sections = new Set(
+  configKeys.filter(({ path }) => path.length > 1).map(({ path }) => path[0]?.toUpperCase() ?? ''),
+);
 
 type Tree = { [key: string]: unknown };
 
@@ -31,7 +37,8 @@ export function loadConfig(file: string | undefined, env: NodeJS.ProcessEnv): Co
   for (const key of configKeys) takeKey(tree, key, env[key.variable], problems);
   for (const name of Object.keys(env)) {
     // Only variables in the daemon's own sections: others of this prefix belong to the command line or to tests.
-    if (!known.has(name) && /^HOSTBUS_(BROKER|RPC|STORAGE|GLUSTER|TASKS|EVENTS|ACCESS|LOG)_/.test(name)) {
+    const [prefix, section = '', ...rest] = name.split('_');
+    if (!known.has(name) && prefix === 'HOSTBUS' && sections.has(section) && rest.length > 0) {
       problems.push(`environment variable ${name}: there is no such key`);
     }
   }
@@ -47,7 +54,7 @@ export function printConfig(config: Config): string {
   const copy = structuredClone(config) as unknown as Tree;
   for (const { path, schema } of configKeys) {
     if (schema.secret !== true) continue;
-    const value = get(copy, path);
+    const value = valueAt(copy, path);
     if (Array.isArray(value))
       set(
         copy,
@@ -79,7 +86,7 @@ function takeKey(tree: Tree, key: ConfigKey, variable: string | undefined, probl
   const { path, schema } = key;
   if (!hasRoom(tree, path)) return; // a section that is no table: the check says so
   let value =
-    variable === undefined || variable === '' ? get(tree, path) : fromVariable(variable, key, problems);
+    variable === undefined || variable === '' ? valueAt(tree, path) : fromVariable(variable, key, problems);
   if (value === undefined) value = structuredClone(schema.default);
   if (schema.single === true && typeof value === 'string') value = [value];
   if (schema.duration === true && typeof value === 'string') value = parseDuration(value);
@@ -87,7 +94,8 @@ function takeKey(tree: Tree, key: ConfigKey, variable: string | undefined, probl
 }
 
 function fromVariable(text: string, { variable, schema }: ConfigKey, problems: string[]): unknown {
-  if (/^\s*[[{]/.test(text)) {
+  const structured = schema.type === 'array' || schema.type === 'object';
+  if (structured && /^\s*[[{]/.test(text)) {
     try {
       return JSON.parse(text);
     } catch {
@@ -128,7 +136,7 @@ function parseDuration(text: string): number | string {
 const validator = Compile(Config);
 
 function check(tree: Tree): string[] {
-  if (validator.Check(tree)) return unreadableUrls(tree.broker.url);
+  if (validator.Check(tree)) return unreadableUrls(tree);
   const problems = validator.Errors(tree).flatMap((error) => {
     const at = error.instancePath.split('/').slice(1);
     switch (error.keyword) {
@@ -147,10 +155,16 @@ function check(tree: Tree): string[] {
   return [...new Set(problems)];
 }
 
-/** The schema's pattern lets some through that have no host, or a password with raw `/`. */
-function unreadableUrls(urls: readonly string[]): string[] {
+/** The schema's patterns let some through that have no host, or a password with raw `/`. */
+function unreadableUrls({ broker, traces }: Type.Static<typeof Config>): string[] {
   const problem = 'is not a URL: percent-encode what is special in user and password, such as / as %2F';
-  return urls.every((url) => URL.canParse(url)) ? [] : [describe(['broker', 'url'], problem)];
+  const { endpoint } = traces;
+  return [
+    ...(broker.url.every((url) => URL.canParse(url)) ? [] : [describe(['broker', 'url'], problem)]),
+    ...(endpoint === undefined || URL.canParse(endpoint)
+      ? []
+      : [describe(['traces', 'endpoint'], 'is not a URL')]),
+  ];
 }
 
 function describe(path: readonly string[], message: string): string {
@@ -187,7 +201,8 @@ function hasRoom(tree: Tree, path: readonly string[]): boolean {
   return true;
 }
 
-function get(tree: Tree, path: readonly string[]): unknown {
+/** What a key's path leads to. */
+export function valueAt(tree: object, path: readonly string[]): unknown {
   return path.reduce<unknown>((node, word) => (node as Tree | undefined)?.[word], tree);
 }
 

@@ -2,37 +2,39 @@
 import { nanoid } from 'nanoid';
 import type { Logger } from 'pino';
 import type { Config } from '../../schemas/config.ts';
-import * as domain from '../../schemas/domain.ts';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Happening } from '../../schemas/events.ts';
 import { glusterVerbs } from '../../schemas/gluster-verbs.ts';
 import type { ImageRef } from '../../schemas/image.ts';
-import * as image from '../../schemas/image.ts';
 import { BrokerLink, readTlsFiles } from '../bus/broker-link.ts';
 import { EventPublisher } from '../bus/event-publisher.ts';
 import { type IncomingRequest, RequestConsumer } from '../bus/request-consumer.ts';
 import { createGluster, type Gluster } from '../gluster/gluster.ts';
+import { withinMs } from '../lib/within-ms.ts';
+import type { MakeMonitoring, Monitoring } from '../monitoring/monitoring.ts';
 import { compileAccess } from '../rpc/access.ts';
-import { RpcServer, type ServedVerb, serve, serveAll } from '../rpc/rpc-server.ts';
+import { RpcServer, type ServedVerb, serveAll } from '../rpc/rpc-server.ts';
 import { createStorage, type Storage } from '../storage/storage.ts';
 import { TaskTable } from '../tasks/task-table.ts';
 import { type HostFacts, hostInfo, hostStats, hostVerbs } from './host-verbs.ts';
 import { createLog } from './log.ts';
+import { storageVerbs } from './storage-verbs.ts';
 import { taskVerbs } from './task-verbs.ts';
 
-/** How long running tasks have to stop in, and unsent events to leave in, when the daemon is asked to stop. */
+/** How long running tasks have to stop in, and unsent events and spans to leave in, when the daemon is asked to stop. */
 const tasksStopMs = 2000;
-const eventsFlushMs = 800;
+const flushMs = 800;
 
 export interface DaemonOptions {
   /** Verbs beside the host's own; for tests and benchmarks of the bus. */
   readonly extraVerbs?: readonly ServedVerb[];
+  readonly makeMonitoring?: MakeMonitoring | undefined;
 }
 
 export class Daemon {
   readonly bootId = nanoid();
   readonly log: Logger;
-  readonly #config: Config;
+  readonly config: Config;
   readonly #startedAt = new Date();
   readonly #publisher: EventPublisher;
   readonly #tasks: TaskTable;
@@ -40,20 +42,22 @@ export class Daemon {
   readonly #gluster: Gluster;
   readonly #ownVerbs: readonly ServedVerb[];
   readonly #facts: HostFacts;
+  readonly #monitoring: Monitoring | undefined;
   readonly #rpc: RpcServer;
   readonly #consumer: RequestConsumer;
   readonly #link: BrokerLink;
   #connectedAt: Date | undefined;
   #sessions = 0;
   #heartbeat: NodeJS.Timeout | undefined;
+  #stopping = false;
 
   constructor(config: Config, options: DaemonOptions = {}) {
     const { bootId } = this;
     const hostId = config.host_id;
-    this.#config = config;
+    this.config = config;
     this.log = createLog(config.log, hostId, bootId);
     const { log } = this;
-    const emit = (happening: Happening) => this.#publisher.publish(happening);
+    const emit = (happening: Happening) => this.#emit(happening);
     this.#publisher = new EventPublisher({ hostId, bootId, bufferMax: config.events.buffer_max });
     const startTask = (method: string, params: ImageRef) => this.#startTask(method, params);
     const stepAside = (taskId: string) => this.#tasks.stepAside(taskId);
@@ -97,17 +101,29 @@ export class Daemon {
       bootId,
       startedAt: this.#startedAt,
       features: () => ['storage', ...(this.#gluster.installed() ? ['gluster'] : [])],
-      domains: () => this.#storage.domains(),
+      domains: () => this.#storage.domains().map(({ domainId, status }) => ({ domainId, status })),
       tasks: () => this.#tasks.counts(),
       events: () => this.#publisher.counts(),
       broker: () => this.#brokerStats(),
     };
+    const verbs = [...hostVerbs(this.#facts, others), ...others];
+    this.#monitoring = options.makeMonitoring?.({
+      ...this.#facts,
+      log,
+      verbs: () => verbs.map(({ verb }) => verb),
+      tasksMax: config.tasks.max,
+      tasksByLane: () => this.#tasks.countsByLane(),
+      broker: () => ({ ...this.#brokerStats(), blocked: this.#publisher.isBlocked }),
+      domains: () => this.#storage.domains(),
+      notReady: () => this.#notReady(),
+    });
     this.#rpc = new RpcServer({
-      verbs: [...hostVerbs(this.#facts, others), ...others],
+      verbs,
       tasks: this.#tasks,
       access: compileAccess(config.access),
       log,
       maxRequestBytes: config.rpc.max_request_bytes,
+      observer: this.#monitoring,
     });
     this.#consumer = new RequestConsumer({
       hostId,
@@ -141,13 +157,14 @@ export class Daemon {
     );
   }
 
-  /** Serves until `stop()`. Rejects when it never can: the host ID is taken. */
+  /** Serves until `stop()`. Rejects when it cannot: the host ID is taken, or the address for those who watch. */
   async run(): Promise<void> {
     this.log.info({ node: process.version, pid: process.pid }, 'hostbusd starts');
+    await this.#monitoring?.listen();
     this.#emitHost('started');
     const beat = () => this.#emitHost('heartbeat');
-    this.#heartbeat = setInterval(beat, this.#config.events.heartbeat * 1000);
-    const domains = this.#config.storage.domains.map(({ id, path, continue_copies }) => ({
+    this.#heartbeat = setInterval(beat, this.config.events.heartbeat * 1000);
+    const domains = this.config.storage.domains.map(({ id, path, continue_copies }) => ({
       id,
       path,
       continueCopies: continue_copies ?? 'manual',
@@ -161,6 +178,7 @@ export class Daemon {
   /** Stops in a few seconds: no more requests, tasks told to stop, events sent. What is not done by then is found as after a crash. */
   async stop(why: string): Promise<void> {
     this.log.info({ why }, 'hostbusd stops');
+    this.#stopping = true;
     clearInterval(this.#heartbeat);
     this.#emitHost('stopping');
     await withinMs(500, this.#consumer.stopTaking());
@@ -168,15 +186,19 @@ export class Daemon {
     await withinMs(500, this.#gluster.close());
     this.#tasks.stopAll();
     await this.#tasks.whenIdle(tasksStopMs);
-    if (this.#connectedAt !== undefined) await this.#publisher.flush(eventsFlushMs);
+    await Promise.all([
+      this.#connectedAt === undefined ? undefined : this.#publisher.flush(flushMs),
+      this.#monitoring?.close(flushMs),
+    ]);
     await this.#storage.close();
     await this.#link.stop();
   }
 
   #receive(request: IncomingRequest): void {
     const { body, defect, reply, user, flowId, traceparent } = request;
-    if (defect === undefined) void this.#rpc.handle(body, { user, flowId, traceparent }, reply);
-    else this.#rpc.refuse(new HostbusError('InvalidRequest', defect), reply);
+    const caller = { user, flowId, traceparent };
+    if (defect === undefined) void this.#rpc.handle(body, caller, reply);
+    else this.#rpc.refuse(new HostbusError('InvalidRequest', defect), caller, reply);
   }
 
   /** A task of the daemon's own: it has a record and events like any other, and no user. Rejects with what it failed with. */
@@ -213,32 +235,18 @@ export class Daemon {
 
   #emitHost(event: 'started' | 'heartbeat' | 'stopping'): void {
     const data = event === 'started' ? hostInfo(this.#facts) : hostStats(this.#facts);
-    this.#publisher.publish({ kind: 'host', event, id: this.#facts.hostId, data });
+    this.#emit({ kind: 'host', event, id: this.#facts.hostId, data });
   }
-}
 
-function storageVerbs({ implementations: does }: Storage): ServedVerb[] {
-  return [
-    serve(domain.createStorageDomain, does.createStorageDomain),
-    serve(domain.connectStorageDomain, does.connectStorageDomain),
-    serve(domain.disconnectStorageDomain, does.disconnectStorageDomain),
-    serve(domain.listStorageDomains, does.listStorageDomains),
-    serve(domain.getStorageDomainStatus, does.getStorageDomainStatus),
-    serve(image.createImage, does.createImage),
-    serve(image.importImage, does.importImage),
-    serve(image.copyImage, does.copyImage),
-    serve(image.continueImageCopy, does.continueImageCopy),
-    serve(image.convertImage, does.convertImage),
-    serve(image.checkImage, does.checkImage),
-    serve(image.getImageStatus, does.getImageStatus),
-    serve(image.listImages, does.listImages),
-    serve(image.deleteImage, does.deleteImage),
-  ];
-}
+  #emit(happening: Happening): void {
+    this.#publisher.publish(happening);
+    this.#monitoring?.happened(happening);
+  }
 
-async function withinMs(ms: number, work: Promise<void>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([work, promise]);
-  clearTimeout(timer);
+  #notReady(): string | undefined {
+    if (this.#stopping) return 'the daemon is stopping';
+    if (this.#connectedAt === undefined)
+      return 'no session with the broker, or another daemon holds the host ID';
+    return this.#publisher.isBlocked ? 'the broker has blocked publishing (memory or disk alarm)' : undefined;
+  }
 }

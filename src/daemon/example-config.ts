@@ -8,6 +8,8 @@ const examples: Readonly<Record<string, string>> = {
   host_id: 'host_id = "h1"',
   'storage.domains':
     '# [[storage.domains]]\n# id = "6f3a1a5e-6f0a-4a7c-9a51-6d3c3b0f2b11"\n# path = "/srv/hostbus"\n# continue_copies = "manual"',
+  'monitoring.listen': '# listen = "127.0.0.1:9464"',
+  'traces.endpoint': '# endpoint = "http://127.0.0.1:4318/v1/traces"',
   'access.users': '# users = { engine = "admin", dashboard = "read" }',
 };
 

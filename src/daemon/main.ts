@@ -3,10 +3,12 @@ import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type { Config } from '../../schemas/config.ts';
 import { HostIdTaken } from '../bus/topology.ts';
+import { ListenRefused, loadMonitoring, type MakeMonitoring } from '../monitoring/monitoring.ts';
 import { exitAtOnce } from '../lib/libc.ts';
 import { version } from '../lib/version.ts';
 import { ConfigError, fileVariable, loadConfig, printConfig } from './config.ts';
 import { Daemon } from './daemon.ts';
+import { reloadConfig } from './reload.ts';
 import { watchService } from './service.ts';
 
 /** From sysexits.h, as service managers know them. */
@@ -24,28 +26,34 @@ Usage: hostbusd [--config FILE] [--print-config]
 Smallest start, with a broker on this machine:
   HOSTBUS_HOST_ID=h1 hostbusd
 
-Exit codes: 0 stopped by SIGTERM or SIGINT; 64 wrong arguments; 69 another daemon serves this host ID;
-70 a defect of the daemon; 78 the configuration is wrong. Anything else is a crash: start it again, nothing needs repair.
+Signals: SIGTERM and SIGINT stop it; SIGHUP makes it read the configuration again and apply log.level.
+
+Exit codes: 0 stopped by SIGTERM or SIGINT; 64 wrong arguments; 69 another daemon serves this host ID, or the
+address of monitoring.listen is taken; 70 a defect of the daemon; 78 the configuration is wrong. Anything else is a crash: start it again, nothing needs repair.
 `;
 
 export async function main(args: readonly string[]): Promise<void> {
   const options = readArguments(args);
   if (options.help) return void process.stdout.write(help);
   if (options.version) return void process.stdout.write(`${version}\n`);
+  const load = () => loadConfig(options.config ?? process.env[fileVariable], process.env);
   let daemon: Daemon;
   try {
-    const config = loadConfig(options.config ?? process.env[fileVariable], process.env);
+    const config = load();
     if (options['print-config']) return void process.stdout.write(printConfig(config));
-    daemon = makeDaemon(config);
+    daemon = makeDaemon(config, await loadMonitoring(config));
   } catch (error) {
     if (error instanceof ConfigError) exit(exitCodes.config, error.message);
     throw error;
   }
-  await live(daemon);
+  await live(daemon, load);
 }
 
-/** Runs a daemon until it is told to stop, and ends the process. */
-export async function live(daemon: Daemon): Promise<never> {
+/**
+ * Runs a daemon until it is told to stop, and ends the process.
+ * @param load - reads the configuration again, on SIGHUP
+ */
+export async function live(daemon: Daemon, load: () => Config): Promise<never> {
   const { log } = daemon;
   const defect = (error: unknown) => {
     log.fatal({ err: error }, 'a defect: the daemon ends, to be started afresh');
@@ -61,20 +69,21 @@ export async function live(daemon: Daemon): Promise<never> {
       void daemon.stop(signal);
     });
   }
+  process.on('SIGHUP', () => reloadConfig(daemon.config, load, log));
   watchService(log);
   try {
     await daemon.run();
     end(exitCodes.ok);
   } catch (error) {
-    if (!(error instanceof HostIdTaken)) throw error;
+    if (!(error instanceof HostIdTaken || error instanceof ListenRefused)) throw error;
     log.fatal(error.message);
     exit(exitCodes.unavailable, error.message);
   }
 }
 
-function makeDaemon(config: Config): Daemon {
+function makeDaemon(config: Config, makeMonitoring: MakeMonitoring | undefined): Daemon {
   try {
-    return new Daemon(config);
+    return new Daemon(config, { makeMonitoring });
   } catch (error) {
     const { code, path } = error as NodeJS.ErrnoException;
     if (code !== undefined && path !== undefined) throw new ConfigError([`${path}: cannot be read: ${code}`]);

@@ -14,6 +14,7 @@ import type { Implementation, ImplementationsOf } from '../tasks/task-context.ts
 import type { TaskTable } from '../tasks/task-table.ts';
 import type { AccessCheck } from './access.ts';
 import { parseBody } from './body.ts';
+import type { CallObserver } from './call-observer.ts';
 import { compileParams } from './params.ts';
 import { checkRequest, echoableId, type Request } from './request.ts';
 
@@ -54,6 +55,7 @@ export interface RpcServerOptions {
   readonly access: AccessCheck;
   readonly log: Logger;
   readonly maxRequestBytes: number;
+  readonly observer?: CallObserver | undefined;
 }
 
 const maxBatch = 100;
@@ -89,7 +91,7 @@ export class RpcServer {
     try {
       parsed = parseBody(body, this.#options.maxRequestBytes);
     } catch (error) {
-      this.#send(this.#errorResponse(null, error), reply);
+      this.#send(this.#refusal(null, error, caller), reply);
       return;
     }
     if (Array.isArray(parsed)) await this.#handleBatch(parsed, caller, reply);
@@ -97,8 +99,8 @@ export class RpcServer {
   }
 
   /** Answers a request that could not be looked at: its body is not read. */
-  refuse(error: HostbusError, reply: Reply): void {
-    this.#send(this.#errorResponse(null, error), reply);
+  refuse(error: HostbusError, caller: Caller, reply: Reply): void {
+    this.#send(this.#refusal(null, error, caller), reply);
   }
 
   async #handleOne(value: unknown, caller: Caller, reply: Reply): Promise<void> {
@@ -110,7 +112,7 @@ export class RpcServer {
   async #handleBatch(values: readonly unknown[], caller: Caller, reply: Reply): Promise<void> {
     if (values.length === 0 || values.length > maxBatch) {
       const message = `A batch has 1 to ${maxBatch} entries; this one has ${values.length}`;
-      this.#send(this.#errorResponse(null, new HostbusError('InvalidRequest', message)), reply);
+      this.#send(this.#refusal(null, new HostbusError('InvalidRequest', message), caller), reply);
       return;
     }
     const taken = new Map<string, LiveTask>();
@@ -134,18 +136,20 @@ export class RpcServer {
         error instanceof HostbusError &&
         error.name === 'MethodNotFound' &&
         !Object.hasOwn(value as object, 'id');
-      return silent ? null : this.#errorResponse(echoableId(value), error);
+      const refusal = this.#refusal(echoableId(value), error, entry.caller);
+      return silent ? null : refusal;
     }
     return this.#server.receive(request, entry);
   }
 
   #add(verb: Verb, implementation: Implementation<Verb>): void {
-    const { tasks, access } = this.#options;
+    const { tasks, access, observer } = this.#options;
     const checkParams = compileParams(verb);
     this.#server.addMethodAdvanced(verb.name, async (rpcRequest, entry) => {
       const request = rpcRequest as Request;
       const { id } = request;
       const { caller, taken } = entry;
+      const observed = observer?.begin(verb.name, caller, id);
       try {
         const taskId = id === undefined ? nanoid() : String(id);
         const twin = taken?.get(taskId);
@@ -163,17 +167,25 @@ export class RpcServer {
           subject: verb.subject?.(params),
           user: caller.user,
           flowId: caller.flowId,
-          traceparent: caller.traceparent,
+          traceparent: observed?.traceparent ?? caller.traceparent,
           run: (context) => implementation(params, context),
         });
         entry.task = task;
         taken?.set(taskId, task);
         const result = await task.outcome;
+        observed?.answered();
         return id === undefined ? null : { jsonrpc: '2.0', id, result };
       } catch (error) {
+        observed?.answered(error);
         return id === undefined ? null : this.#errorResponse(id, error);
       }
     });
+  }
+
+  /** What names no verb that is served here. */
+  #refusal(id: string | number | null, error: unknown, caller: Caller): JSONRPCErrorResponse {
+    this.#options.observer?.begin(undefined, caller, id ?? undefined).answered(error);
+    return this.#errorResponse(id, error);
   }
 
   #errorResponse(id: string | number | null, error: unknown): JSONRPCErrorResponse {

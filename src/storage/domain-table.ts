@@ -8,7 +8,6 @@ import { defectOf, domainHangs, domainUnavailable } from './failures.ts';
 import { LimitedWork, NoAnswer } from './limited-work.ts';
 import type { StorageOptions, StorageTuning } from './options.ts';
 
-export type DomainState = Domain['status'];
 export type ContinueCopies = 'auto' | 'manual';
 
 export interface DomainEntry {

@@ -1,4 +1,5 @@
 /** The storage verbs of this host, put together. */
+import type { Domain } from '../../schemas/domain.ts';
 import { AutoContinue } from './auto-continue.ts';
 import { type CheckVerbs, checkVerbs } from './check-verbs.ts';
 import { type ConfiguredDomain, ConfiguredDomains } from './configured-domains.ts';
@@ -7,7 +8,7 @@ import { type ContinueVerbs, continueVerbs } from './continue-verb.ts';
 import { type ConvertVerbs, convertVerbs } from './convert-verbs.ts';
 import { type CopyVerbs, copyVerbs } from './copy-verbs.ts';
 import { DomainProber } from './domain-prober.ts';
-import { type DomainState, DomainTable } from './domain-table.ts';
+import { DomainTable } from './domain-table.ts';
 import { type DomainVerbs, domainConnector, domainVerbs } from './domain-verbs.ts';
 import { HolderWatch } from './holder.ts';
 import { ImageClaims } from './image-claims.ts';
@@ -19,7 +20,7 @@ export type { ConfiguredDomain, StorageOptions, StorageTuning };
 export interface Storage {
   readonly implementations: DomainVerbs & ImageVerbs & CopyVerbs & ContinueVerbs & ConvertVerbs & CheckVerbs;
   /** The domains of this host as they were last seen; from memory, at once. */
-  domains(): { domainId: string; status: DomainState }[];
+  domains(): Domain[];
   /**
    * Connects what the configuration names. Resolves after the first try of each, which has a time limit; never throws. A domain that cannot be
    * connected is `down`, with the reason in its message and event, and is tried again in the background.
@@ -58,7 +59,7 @@ export function createStorage(options: StorageOptions, tuning: Partial<StorageTu
       ...convertVerbs(context),
       ...checkVerbs(context),
     },
-    domains: () => context.domains.entries().map(({ domainId, last }) => ({ domainId, status: last.status })),
+    domains: () => context.domains.entries().map(({ last }) => last),
     connectConfigured: (domains) => configured.connect(domains),
     stopping: () => ending.abort(),
     close: async () => {

@@ -2,7 +2,8 @@
 import type { Logger } from 'pino';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Happening } from '../../schemas/events.ts';
-import type { Task, TaskState } from '../../schemas/task.ts';
+import type { EndState, Task, TaskState } from '../../schemas/task.ts';
+import { type LaneName, laneNames } from '../../schemas/verb.ts';
 import { type LaneLimits, Lanes } from './lanes.ts';
 import { type Call, LiveTask, type TaskHome } from './live-task.ts';
 
@@ -226,6 +227,17 @@ export class TaskTable {
     };
   }
 
+  /** How many are queued and running in each lane, queries too. */
+  countsByLane(): Record<LaneName, { queued: number; running: number }> {
+    const counts = Object.fromEntries(
+      laneNames.map((lane) => [lane, { queued: 0, running: 0 }]),
+    ) as ReturnType<TaskTable['countsByLane']>;
+    for (const { call, state } of this.#live.values()) {
+      if (state === 'queued' || state === 'running') counts[call.lane][state] += 1;
+    }
+    return counts;
+  }
+
   #endQueued(task: LiveTask, reason: HostbusError): void {
     task.leaveLane();
     task.requestStop(reason);
@@ -287,7 +299,7 @@ export class TaskTable {
     this.#justEnded = new Set();
     for (const task of ended) {
       if (!task.call.query) {
-        const event = task.state as 'succeeded' | 'failed' | 'cancelled';
+        const event = task.state as EndState;
         this.#emit(task, event);
         task.log.info({ state: task.state, error: task.toJSON().error }, 'task ended');
       }
@@ -304,10 +316,7 @@ export class TaskTable {
     this.#emit(task, what);
   }
 
-  #emit(
-    task: LiveTask,
-    event: 'started' | 'progress' | 'answered' | 'succeeded' | 'failed' | 'cancelled',
-  ): void {
+  #emit(task: LiveTask, event: 'started' | 'progress' | 'answered' | EndState): void {
     const { taskId, flowId, traceparent } = task.call;
     this.#options.emit({ kind: 'task', event, id: taskId, data: task.toJSON(), flowId, traceparent });
   }

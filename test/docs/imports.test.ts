@@ -17,6 +17,7 @@ const allowed: Record<string, readonly string[]> = {
   'src/rpc': ['src/tasks', 'schemas', 'src/lib'],
   'src/storage': ['src/tasks', 'src/programs', 'schemas', 'src/lib'],
   'src/gluster': ['src/tasks', 'src/programs', 'schemas', 'src/lib'],
+  'src/monitoring': ['src/rpc', 'schemas', 'src/lib'],
   'src/client': ['src/bus', 'schemas', 'src/lib'],
   'src/cli': ['src/client', 'schemas', 'src/lib'],
   'src/daemon': [
@@ -25,6 +26,7 @@ const allowed: Record<string, readonly string[]> = {
     'src/tasks',
     'src/storage',
     'src/gluster',
+    'src/monitoring',
     'src/programs',
     'schemas',
     'src/lib',
@@ -102,6 +104,7 @@ describe('imports', () => {
     ['execa', ['src/programs']],
     ['json-rpc-2.0', ['src/rpc']],
     ['p-queue', ['src/tasks']],
+    ['prom-client', ['src/monitoring']],
     ['sax', ['src/lib']],
   ] as const) {
     test(`Only ${onlyIn.join(' and ')} know ${name}.`, () => {
@@ -113,18 +116,31 @@ describe('imports', () => {
     });
   }
 
-  test('The command line loads no schema library when it starts.', () => {
-    const seen = new Set<string>();
+  /** What is loaded when a program starts: each way to it, from the program's main file. */
+  function loadedBy(main: string): Map<string, string> {
+    const ways = new Map<string, string>();
     const walk = (file: string, way: string): void => {
-      if (seen.has(file)) return;
-      seen.add(file);
-      for (const { target, typeOnly, late } of importsOf(file)) {
-        if (typeOnly || late) continue;
-        assert.ok(!target.startsWith('typebox'), `${way} → ${target}`);
-        if (target.endsWith('.ts')) walk(target, `${way} → ${target}`);
-      }
+      if (ways.has(file)) return;
+      ways.set(file, way);
+      if (!file.endsWith('.ts')) return;
+      for (const { target, typeOnly, late } of importsOf(file))
+        if (!typeOnly && !late) walk(target, `${way} → ${target}`);
     };
-    walk('src/cli/main.ts', 'src/cli/main.ts');
-    assert.ok(seen.size > 5, 'it was followed');
-  });
+    walk(main, main);
+    return ways;
+  }
+
+  for (const [program, main, notLoaded] of [
+    ['command line', 'src/cli/main.ts', /^typebox/],
+    ['daemon', 'src/daemon/main.ts', /^(node:http$|prom-client|@opentelemetry\/)/],
+  ] as const) {
+    test(`The ${program} loads nothing like ${notLoaded.source} when it starts.`, () => {
+      const ways = loadedBy(main);
+      assert.deepEqual(
+        [...ways].filter(([target]) => notLoaded.test(target)).map(([, way]) => way),
+        [],
+      );
+      assert.ok(ways.size > 5, 'it was followed');
+    });
+  }
 });

@@ -9,6 +9,7 @@ import { defineVerb } from '../../schemas/verb.ts';
 import { loadConfig } from '../../src/daemon/config.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { live } from '../../src/daemon/main.ts';
+import { loadMonitoring } from '../../src/monitoring/monitoring.ts';
 import { serve } from '../../src/rpc/rpc-server.ts';
 import type { Implementation } from '../../src/tasks/task-context.ts';
 
@@ -116,8 +117,11 @@ const doWork: Implementation<{ params: typeof workParams; result: typeof workRes
   return { worked: ms };
 };
 
+const load = () => loadConfig(undefined, process.env);
+const config = load();
 await live(
-  new Daemon(loadConfig(undefined, process.env), {
+  new Daemon(config, {
+    makeMonitoring: await loadMonitoring(config),
     extraVerbs: [
       serve(subtract, ({ minuend, subtrahend }) => minuend - subtrahend),
       serve(sum, ({ a, b, c }) => a + b + c),
@@ -132,4 +136,5 @@ await live(
       serve(danger, doWork),
     ],
   }),
+  load,
 );

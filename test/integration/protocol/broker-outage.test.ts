@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { type PrivateBroker, startPrivateBroker } from '../../../rabbitmq/private-broker.ts';
 import type { Task } from '../../../schemas/task.ts';
 import { startDaemon, type TestDaemon } from '../../lib/daemon.ts';
+import { monitoringUrl, scrape } from '../../lib/prometheus.ts';
 import { until } from '../../lib/until.ts';
 import { RawClient, type RpcResponse } from './raw-client.ts';
 
@@ -146,14 +147,23 @@ describe('an outage of the broker', () => {
   });
 
   test('While the broker takes no messages tasks go on; then answers and events come, with no reconnect.', async () => {
-    const host = await startHost('blocked', { HOSTBUS_EVENTS_HEARTBEAT: '100ms' });
+    const host = await startHost('blocked', {
+      HOSTBUS_EVENTS_HEARTBEAT: '100ms',
+      HOSTBUS_MONITORING_LISTEN: '0',
+    });
+    const url = await monitoringUrl(host);
     const sent = client.start('blocked', 'work', { ms: 500 }, 'in-the-dark');
     assert.equal((await status('blocked', 'in-the-dark')).state, 'running');
     await broker.ctl('set_vm_memory_high_watermark', '0.0000001');
     await until('it is blocked', () => lines(host, 'the broker has blocked publishing') > 0);
     await until('the task ends', () => lines(host, 'task ended') > 0);
+    const samples = await scrape(url);
+    assert.equal(samples.get('hostbus_broker_blocked'), 1);
+    assert.ok((samples.get('hostbus_events_buffered') ?? 0) > 0, 'events wait');
+    assert.match(await (await fetch(`${url}/readyz`)).text(), /^not ready: the broker has blocked/);
     await broker.ctl('set_vm_memory_high_watermark', 'absolute', '1GB');
     await until('it is free', () => lines(host, 'the broker takes messages again') > 0);
+    assert.equal((await fetch(`${url}/readyz`)).status, 200);
     await client.answer(sent);
     assert.equal((await status('blocked', 'in-the-dark')).state, 'succeeded');
     const stats = await client.result<{ broker: { reconnects: number } }>('blocked', 'getHostStats');

@@ -194,6 +194,12 @@ describe('the life of a daemon', () => {
         [/broker\.url/],
       ],
       [
+        'addresses for monitoring that are none',
+        'host_id = "h1"',
+        { HOSTBUS_MONITORING_LISTEN: 'localhost:65536', HOSTBUS_TRACES_ENDPOINT: 'localhost:4318' },
+        [/monitoring\.listen: .*ADDRESS:PORT/, /traces\.endpoint: .*http:/],
+      ],
+      [
         'a TLS file that is not there',
         'host_id = "h1"\n[broker.tls]\nca = "/nowhere/ca.pem"',
         {},
