@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { commands } from '../../src/cli/command-list.ts';
 import { type CommandResult, runCommand } from '../lab/command.ts';
+import { programEnvironment } from '../lib/daemon.ts';
 
 const program = fileURLToPath(new URL('../../src/bin/hostbus.ts', import.meta.url));
 
@@ -19,7 +20,7 @@ export async function openShell(brokerUrl: string): Promise<Shell> {
   const shim = join(dir, 'hostbus');
   await writeFile(shim, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`);
   await chmod(shim, 0o755);
-  const env = { PATH: `${dir}:${process.env.PATH}`, HOSTBUS_URL: brokerUrl };
+  const env = { ...programEnvironment(), PATH: `${dir}:${process.env.PATH}`, HOSTBUS_URL: brokerUrl };
   return {
     run: (line) => runCommand(['sh', '-c', line], { env, timeoutMs: 90_000 }),
     [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }),

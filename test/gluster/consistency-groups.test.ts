@@ -9,9 +9,8 @@ import { type Client, connect, type Host, HostbusError } from '../../src/client/
 import { formPool, type Lab, type LabHost, labRefusal, startLab } from '../lab/lab.ts';
 import type { LabDaemon } from '../lab/lab-daemon.ts';
 import { until } from '../lib/until.ts';
-import { sessionStates, sshRefusal, startSession, startSsh } from './local-session.ts';
+import { sessionStates, startSession } from './local-session.ts';
 
-const skip = labRefusal() ?? sshRefusal() ?? false;
 const bricksIdOf = (firstBrick: string) => createHash('sha256').update(firstBrick).digest('hex').slice(0, 16);
 const wrapper = fileURLToPath(new URL('stopping-gluster.sh', import.meta.url));
 const secondary = 'h2::copy';
@@ -20,7 +19,7 @@ const patient = (host: Host): Pick<Host, 'call'> => ({
   call: (method, params) => host.call(method, params, { timeout: 120_000 }),
 });
 
-describe('consistency groups', { skip }, () => {
+describe('consistency groups', { skip: labRefusal() ?? false }, () => {
   let lab: Lab;
   let client: Client;
   let first: LabHost;
@@ -33,10 +32,11 @@ describe('consistency groups', { skip }, () => {
     const broker = lab.broker();
     await formPool(lab);
     first = lab.host(1);
-    await startSsh(lab);
-    for (const name of ['data', 'log', 'copy', 'thick']) {
+    const makeBrick = async (name: string) => {
       const thin = name === 'data' || name === 'log';
-      const brick = await lab.host(name === 'data' ? 1 : 2).makeBrick(name, { thin, sizeMiB: 320 });
+      return [name, await lab.host(name === 'data' ? 1 : 2).makeBrick(name, { thin, sizeMiB: 320 })] as const;
+    };
+    for (const [name, brick] of await Promise.all(['data', 'log', 'copy', 'thick'].map(makeBrick))) {
       await first.gluster('volume', 'create', name, brick);
       await first.gluster('volume', 'start', name);
     }

@@ -41,20 +41,6 @@ describe('geo-replication', { skip: labRefusal() ?? false }, () => {
   async function prepare(host: LabHost): Promise<void> {
     // The remote volume must not be smaller.
     await host.makeBrick('b', { sizeMiB: host.name === 'h3' ? 4096 : 1024 });
-    const keys = '/var/lib/glusterd/geo-replication';
-    await host.succeed(['mkdir', '-p', keys]);
-    // Gluster makes those that are missing, of a kind that takes seconds.
-    for (const file of [`${keys}/secret.pem`, `${keys}/tar_ssh.pem`]) {
-      await host.succeed(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', file]);
-    }
-    // How often the workers look for a new changelog, which is no option.
-    const sources = '/usr/lib/x86_64-linux-gnu/glusterfs/python/syncdaemon/primary.py';
-    await host.succeed([
-      'sed',
-      '-i',
-      's/^CHANGELOG_ROLLOVER_TIME = 15/CHANGELOG_ROLLOVER_TIME = 2/',
-      sources,
-    ]);
   }
 
   async function startVolume(host: LabHost, volume: string): Promise<void> {
@@ -74,6 +60,8 @@ describe('geo-replication', { skip: labRefusal() ?? false }, () => {
     at(host).call(
       `gluster.${verb}` as 'gluster.startGeoReplication',
       params as typeof session,
+      // Geo-replication's programs are slow to start where many run.
+      { timeout: 120_000 },
     ) as Promise<unknown>;
   const statusOf = async (which: object = session) =>
     (await call('getGeoReplicationStatus', which)) as GeoReplicationStatus;
@@ -169,14 +157,18 @@ describe('geo-replication', { skip: labRefusal() ?? false }, () => {
   test('A checkpoint is reached', async () => {
     const before = Math.floor(Date.now() / 1000) * 1000;
     await call('setGeoReplicationConfig', { ...session, option: 'checkpoint', value: 'now' });
-    // Only a later change tells a brick that all before it has been done: one more every few seconds.
+    // Only a later change tells a brick that all before it has been done: more every few seconds, so many that each brick has one.
     const reachedWithin = (timeoutMs: number) =>
       untilWorkers('at the checkpoint', /"checkpoint_completed": "Yes"/, timeoutMs).then(
         () => true,
         () => false,
       );
     for (let round = 1; ; round += 1) {
-      await write(`after-${round}`, 'x');
+      await h1.succeed([
+        'sh',
+        '-c',
+        `touch /mnt/after-${round}-1 /mnt/after-${round}-2 /mnt/after-${round}-3 /mnt/after-${round}-4`,
+      ]);
       if (await reachedWithin(4000)) break;
       assert.ok(round < 30, 'the checkpoint is not reached');
     }

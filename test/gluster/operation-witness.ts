@@ -42,8 +42,8 @@ export class OperationWitness {
 
   /** Waits for an event. */
   async hears(operationId: string, event: string, host = 'h1'): Promise<HostEvent> {
-    return until(`${host} tells ${event}`, () =>
-      this.told(operationId, host).findLast((one) => one.event === event),
+    return until(`${host} tells ${event}`, (see) =>
+      see(this.told(operationId, host)).findLast((one) => one.event === event),
     );
   }
 

@@ -141,8 +141,8 @@ describe('rebalances and removals of bricks', { skip: labRefusal() ?? false }, (
       assert.deepEqual([data.kind, data.status, data.stale], ['rebalance', 'running', undefined]);
     }
     followed = witness.follow(operationId);
-    const moved = await until('it moves', async () => {
-      const read = await status();
+    const moved = await until('it moves', async (see) => {
+      const read = see(await status());
       return read.filesMoved > 0 && read;
     });
     assert.ok(moved.bytesMoved >= 65_536 && moved.filesScanned > 0 && moved.runTime > 0);
@@ -192,14 +192,14 @@ describe('rebalances and removals of bricks', { skip: labRefusal() ?? false }, (
 
   test('A host whose glusterd is dead is unknown, and the rest goes on', async () => {
     await at(h3).killGlusterd();
-    const seen = await until('h3 is missed', async () => {
-      const read = await status();
+    const seen = await until('h3 is missed', async (see) => {
+      const read = see(await status());
       return read.nodes.some(({ host, status: is }) => host === 'h3' && is === 'unknown') && read;
     });
     assert.equal(seen.status, 'running');
     await at(h3).startGlusterd();
-    await until('h3 is back', async () =>
-      (await status()).nodes.some(({ host, status: is }) => host === 'h3' && is !== 'unknown'),
+    await until('h3 is back', async (see) =>
+      see(await status()).nodes.some(({ host, status: is }) => host === 'h3' && is !== 'unknown'),
     );
   });
 
@@ -210,15 +210,16 @@ describe('rebalances and removals of bricks', { skip: labRefusal() ?? false }, (
   test('A killed rebalance process is never told as running: at once on its host, after a while elsewhere; stop clears it', async () => {
     const { operationId } = await status();
     await killRebalance(at(h1), 'vol1');
+    assert.equal(at(h3).processes('glusterfsd').length, 1, 'the brick of h3 lives');
     const own = await status();
     assert.ok(isDead(node(own, 'localhost')), JSON.stringify(own));
     assert.deepEqual([own.status, own.stale], ['running', undefined], 'h2 still works');
-    await until('h2 sees it', async () => isDead(node(await status('h2'), 'h1')));
+    await until('h2 sees it', async (see) => isDead(node(see(await status('h2')), 'h1')));
     await killRebalance(at(h2), 'vol1');
     for (const host of ['h1', 'h2']) {
-      await until(`${host} has nothing left that lives`, async () => isDead(await status(host)));
-      await until(`${host} tells so`, () => {
-        const last = witness.told(operationId, host).at(-1);
+      await until(`${host} has nothing left that lives`, async (see) => isDead(see(await status(host))));
+      await until(`${host} tells so`, (see) => {
+        const last = see(witness.told(operationId, host).at(-1));
         return last?.event === 'failed' || last?.data.stale === true;
       });
     }
@@ -226,8 +227,8 @@ describe('rebalances and removals of bricks', { skip: labRefusal() ?? false }, (
     assert.deepEqual([last.operationId, last.status, last.stale], [operationId, 'stopped', undefined]);
     assert.deepEqual(await operations(), []);
     for (const host of ['h1', 'h2']) {
-      await until(`${host} tells its end`, () =>
-        ['stopped', 'failed'].includes(witness.story(operationId, host).at(-1) ?? ''),
+      await until(`${host} tells its end`, (see) =>
+        ['stopped', 'failed'].includes(see(witness.story(operationId, host)).at(-1) ?? ''),
       );
     }
     await until('who followed sees it', () => followed.ended);
@@ -243,28 +244,31 @@ describe('rebalances and removals of bricks', { skip: labRefusal() ?? false }, (
   test('glusterd restarts when the rebalance has ended meanwhile: what it then believes is told as it is, or as stale', async () => {
     const { operationId } = await call<{ operationId: string }>('startVolumeRebalance', { volume: 'vol1' });
     await witness.hears(operationId, 'started');
-    await until('h1 has something to do', async () => node(await status(), 'localhost').filesMoved > 0);
+    await until(
+      'h1 has something to do',
+      async (see) => node(see(await status()), 'localhost').filesMoved > 0,
+    );
     await at(h1).killGlusterd();
     const down = await refused('GlusterUnavailable', 'getVolumeRebalanceStatus', { volume: 'vol1' });
     assert.match(down.message, /glusterd/);
     await speedUp(lab);
     await until('its process has ended', async () => (await rebalanceProcesses(at(h1), 'vol1')).length === 0);
-    const away = await until('h2 knows of nobody who still works', async () => {
-      const read = await status('h2');
+    const away = await until('h2 knows of nobody who still works', async (see) => {
+      const read = see(await status('h2'));
       return read.status !== 'running' && read;
     });
     assert.deepEqual([away.status, node(away, 'h1').status], ['unknown', 'unknown']);
     await at(h1).startGlusterd();
     // glusterd does its part again, or believes for ever that it is being done.
-    await until('h1 has nothing that goes on', async () => {
-      const read = await status().catch(() => undefined);
+    await until('h1 has nothing that goes on', async (see) => {
+      const read = see(await status().catch(() => undefined));
       return read?.status === 'completed' || (read?.status === 'running' && read.stale === true);
     });
     const last = await call('stopVolumeRebalance', { volume: 'vol1' });
     assert.ok(['completed', 'stopped'].includes(last.status), last.status);
     for (const host of ['h1', 'h2']) {
-      await until(`${host} tells one end`, () =>
-        /^started (completed|stopped)$/.test(witness.story(operationId, host).join(' ')),
+      await until(`${host} tells one end`, (see) =>
+        /^started (completed|stopped)$/.test(see(witness.story(operationId, host).join(' '))),
       );
     }
   });
@@ -284,12 +288,12 @@ describe('rebalances and removals of bricks', { skip: labRefusal() ?? false }, (
 
   test('The removal of a brick: progress from any host, nothing in between, stop', async () => {
     await call('startVolumeRebalance', { volume: 'vol1' });
-    await until('h3 has data', async () => (await status()).status === 'completed');
+    await until('h3 has data', async (see) => see(await status()).status === 'completed');
     await slowDown(lab, [at(h3)], 500);
     const removal = { volume: 'vol1', bricks: [spare] };
     const { operationId } = await call<{ operationId: string }>('startBrickRemoval', removal);
-    const running = await until('it moves', async () => {
-      const read = await call('getBrickRemovalStatus', removal, 'h2');
+    const running = await until('it moves', async (see) => {
+      const read = see(await call('getBrickRemovalStatus', removal, 'h2'));
       return read.filesMoved > 0 && read;
     });
     assert.deepEqual([running.kind, running.bricks, running.status], ['brickRemoval', [spare], 'running']);

@@ -13,7 +13,7 @@ import { type PrivateBroker, startPrivateBroker } from '../../rabbitmq/private-b
 import { commands } from '../../src/cli/command-list.ts';
 import type { Example } from '../../src/cli/command-spec.ts';
 import { connect } from '../../src/client/client.ts';
-import { startDaemon, type TestDaemon } from '../lib/daemon.ts';
+import { programEnvironment, startDaemon, type TestDaemon } from '../lib/daemon.ts';
 import { until } from '../lib/until.ts';
 
 const program = fileURLToPath(new URL('../../src/bin/hostbus.ts', import.meta.url));
@@ -45,7 +45,7 @@ before(async () => {
     '64M',
   ]);
   broker = await startPrivateBroker();
-  env = { PATH: `${dir}:${process.env.PATH}`, HOSTBUS_URL: broker.url, HOME: dir };
+  env = { ...programEnvironment(), PATH: `${dir}:${process.env.PATH}`, HOSTBUS_URL: broker.url, HOME: dir };
   h1 = await startH1();
   await succeed('domain', 'create', 'h1', domainId, root);
   await writeFile(join(root, 'source.raw'), randomBytes(64 * 1024 ** 2));

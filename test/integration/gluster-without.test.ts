@@ -68,7 +68,7 @@ test('A program that hangs is killed, and the next one gets its turn', async () 
 });
 
 test('Output without end, and XML that is cut off, are errors with a name', async () => {
-  const floods = await hostWith('floods', 'exec yes', '60');
+  const floods = await hostWith('floods', 'exec yes "$(printf %09999d 0)"', '60');
   await refusedAs('GlusterError', floods.host.call('gluster.listPeers', {}));
   const cut = await hostWith('cut', 'echo "<?xml version=\\"1.0\\"?><cliOutput><opRet>0</opRet>"');
   const error = await refusedAs('GlusterError', cut.host.call('gluster.listPeers', {}));

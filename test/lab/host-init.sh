@@ -76,6 +76,17 @@ if ! [ -e "$store/prepared" ]; then
     cp "$LAB_DIR/ssh/id_ed25519.pub" "$root/root/.ssh/authorized_keys"
     echo 'StrictHostKeyChecking accept-new' >"$root/root/.ssh/config"
     chmod 600 "$root"/root/.ssh/*
+    # gluster makes those that are missing, of a kind that takes seconds.
+    mkdir -p "$root/var/lib/glusterd/geo-replication"
+    for key in secret tar_ssh; do
+      ssh-keygen -q -t ed25519 -N '' -f "$root/var/lib/glusterd/geo-replication/$key.pem"
+    done
+    # How often workers look for changes, and how long one that failed stays down: neither is an option.
+    for sources in "$root"/usr/lib/*/glusterfs/python/syncdaemon "$root"/usr/libexec/glusterfs/python/syncdaemon; do
+      [ -d "$sources" ] || continue
+      sed -i 's/^CHANGELOG_ROLLOVER_TIME = 15/CHANGELOG_ROLLOVER_TIME = 2/' "$sources/primary.py"
+      sed -i 's/time\.sleep(10)/time.sleep(1)/' "$sources/monitor.py"
+    done
   fi
   : >"$root/etc/fstab"
   echo "h$LAB_HOST" >"$root/etc/hostname"

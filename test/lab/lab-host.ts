@@ -58,7 +58,6 @@ export interface LabOfHost {
 const checkout = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const hostInit = join(checkout, 'test/lab/host-init.sh');
 const diskSizeBytes = 64 * 1024 ** 3;
-const libraryDir = '/var/lib/hostbus-lab/lib';
 
 export class LabHost {
   /** From 1. */
@@ -171,13 +170,13 @@ export class LabHost {
     if (this.processes('glusterd').length === 0) {
       await this.succeed(['glusterd', '--pid-file=/run/glusterd.pid'], {
         env: {
-          LD_PRELOAD: ['fastsleep', 'epollfix'].map((name) => `${libraryDir}/${name}.so`).join(':'),
+          LD_PRELOAD: '/var/lib/hostbus-lab/lib/stand-ins.so',
           HOSTBUS_LAB_SLEEP_MS: '500',
         },
       });
     }
-    await until(`glusterd of ${this.name} answers`, async () => {
-      const { stdout } = await this.exec(['gluster', '--mode=script', '--xml', 'peer', 'status']);
+    await until(`glusterd of ${this.name} answers`, async (see) => {
+      const { stdout } = see(await this.exec(['gluster', '--mode=script', '--xml', 'peer', 'status']));
       return stdout.includes('<opRet>0</opRet>');
     });
   }

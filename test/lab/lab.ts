@@ -197,8 +197,8 @@ export async function formPool(lab: Lab): Promise<void> {
 
 /** Waits until each host of the pool sees all others: after a power cut or a lost link this takes seconds. */
 export async function poolConnected(lab: Lab): Promise<void> {
-  await until('all hosts of the pool see each other', async () => {
-    const lists = await Promise.all(lab.hosts.map((host) => host.gluster('pool', 'list')));
+  await until('all hosts of the pool see each other', async (see) => {
+    const lists = see(await Promise.all(lab.hosts.map((host) => host.gluster('pool', 'list'))));
     return lists.every((list) => list.split('<connected>1</connected>').length - 1 === lab.hosts.length);
   });
 }
@@ -240,9 +240,9 @@ async function makeKey(name: string): Promise<void> {
 async function compileStandIns(name: string): Promise<void> {
   const lib = join(labDir(name), 'lib');
   mkdirSync(lib);
-  const compile = (source: string) => {
-    const files = ['-o', join(lib, `${source}.so`), join(here, 'stand-ins', `${source}.c`)];
-    return succeed(['gcc', '-shared', '-fPIC', '-O2', '-Wall', '-Werror', ...files, '-ldl']);
-  };
-  await Promise.all(['fastsleep', 'epollfix'].map(compile));
+  const sources = ['fastsleep', 'epollfix', 'fsetattrfix'].map((source) =>
+    join(here, 'stand-ins', `${source}.c`),
+  );
+  const library = join(lib, 'stand-ins.so');
+  await succeed(['gcc', '-shared', '-fPIC', '-O2', '-Wall', '-Werror', '-o', library, ...sources, '-ldl']);
 }

@@ -39,6 +39,12 @@ export interface LogLine {
   [key: string]: unknown;
 }
 
+/** What a program of ours sees of the environment of the tests: where programs are, and its sources as compiled by whoever was first. */
+export function programEnvironment(): NodeJS.ProcessEnv {
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  return { PATH, NODE_COMPILE_CACHE };
+}
+
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
@@ -47,7 +53,7 @@ process.on('exit', () => {
 export async function startDaemon(options: DaemonOptions): Promise<TestDaemon> {
   const { hostId, brokerUrl, env = {}, args = [], testVerbs = false, wait = true } = options;
   const child = spawn(process.execPath, [testVerbs ? testHost : hostbusd, ...args], {
-    env: { PATH: process.env.PATH, HOSTBUS_HOST_ID: hostId, HOSTBUS_BROKER_URL: brokerUrl, ...env },
+    env: { ...programEnvironment(), HOSTBUS_HOST_ID: hostId, HOSTBUS_BROKER_URL: brokerUrl, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
