@@ -40,6 +40,7 @@ const sweepMs = 1_000;
 const askTimeoutMs = 10_000;
 const retryUnreachableMs = 500;
 const accessRefused = 403;
+const preconditionFailed = 406;
 
 export class Calls {
   readonly #pending = new Map<string, PendingCall>();
@@ -64,11 +65,13 @@ export class Calls {
     for (const call of this.#pending.values()) if (!call.sent) this.#send(call);
   }
 
-  /** @param reason - why the session ended; the broker closes the channel of whoever may not send requests */
+  /** @param reason - why the session ended; the broker closes the channel of whoever may not send requests, or gives another's name */
   lost(reason: Error): void {
     this.#session = undefined;
     this.#channel = undefined;
-    const refused = (reason as { code?: unknown }).code === accessRefused;
+    const { code } = reason as { code?: unknown };
+    const falseName = code === preconditionFailed && /user_id/.test(reason.message);
+    const refused = code === accessRefused || falseName;
     for (const call of [...this.#pending.values()]) {
       if (refused && call.sent) call.reject(new BrokerRefused(reason.message, { cause: reason }));
       else if (call.sent) void this.#recover(call, true);

@@ -2,6 +2,7 @@
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type { Config } from '../../schemas/config.ts';
+import { TlsFailure } from '../bus/tls.ts';
 import { HostIdTaken } from '../bus/topology.ts';
 import { exitAtOnce } from '../lib/libc.ts';
 import { version } from '../lib/version.ts';
@@ -76,6 +77,7 @@ function makeDaemon(config: Config): Daemon {
   try {
     return new Daemon(config);
   } catch (error) {
+    if (error instanceof TlsFailure) throw new ConfigError([`broker.tls: ${error.message}`]);
     const { code, path } = error as NodeJS.ErrnoException;
     if (code !== undefined && path !== undefined) throw new ConfigError([`${path}: cannot be read: ${code}`]);
     throw error;
