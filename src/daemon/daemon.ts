@@ -24,6 +24,8 @@ import { taskVerbs } from './task-verbs.ts';
 /** How long running tasks have to stop in, and unsent events to leave in, when the daemon is asked to stop. */
 const tasksStopMs = 2000;
 const eventsFlushMs = 800;
+/** How many bodies of the largest size may wait in the broker: enough for a burst, and read in less than a second. */
+const largestBodiesQueued = 64;
 
 export interface DaemonOptions {
   /** Verbs beside the host's own; for tests and benchmarks of the bus. */
@@ -116,6 +118,7 @@ export class Daemon {
       log,
       prefetch: config.broker.prefetch,
       queueMaxLength: config.broker.queue_max_length,
+      queueMaxBytes: largestBodiesQueued * config.rpc.max_request_bytes,
       // A broker takes up to two heartbeats to notice that a peer is gone, and a little more to clean up.
       hostIdWaitMs: (2 * config.broker.heartbeat + 5) * 1000,
       onRequest: (request) => this.#receive(request),
