@@ -74,7 +74,7 @@ async function connect(
     continueCopies: continueCopies ?? present?.continueCopies ?? 'manual',
     last: { ...last, path: present?.path ?? path },
   };
-  await recoverDomain(context, entry);
+  await domains.within(entry, (pinned) => recoverDomain(context, pinned));
   domains.set(entry);
   if (entry.continueCopies === 'auto') context.autoContinue.begin(context, entry);
   return entry.last;

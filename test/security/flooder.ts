@@ -33,7 +33,10 @@ createInterface({ input: process.stdin }).on('line', () => console.log(`${sent} 
 
 const connection = await amqp.connect(url, { noDelay: true });
 const channel = await connection.createChannel();
-await channel.consume('amq.rabbitmq.reply-to', () => void (answers += 1), { noAck: true });
+const count = () => {
+  answers += 1;
+};
+await channel.consume('amq.rabbitmq.reply-to', count, { noAck: true });
 const options = { replyTo: 'amq.rabbitmq.reply-to', userId: user };
 for (;;) {
   while (channel.publish('hostbus.rpc', 'h1', bodyOf(sent), options)) {
