@@ -1,6 +1,6 @@
 /**
  * Users, exchanges and the least permissions with which hostbus works, in the form that RabbitMQ imports.
- * docs/broker.md tells why each permission is there; test/integration/permissions.test.ts tries each on a real broker.
+ * docs/broker.md tells why each permission is there; test/security/permissions.test.ts tries each on a real broker.
  */
 import { randomBytes } from 'node:crypto';
 import { hashPassword } from './password-hash.ts';
@@ -32,7 +32,7 @@ export type Definitions = {
   exchanges: {
     name: string;
     vhost: string;
-    type: 'direct' | 'topic';
+    type: 'topic';
     durable: boolean;
     auto_delete: boolean;
     internal: boolean;
@@ -54,7 +54,8 @@ type Role = {
   user: string;
   tags: string[];
   permission: Permission;
-  events?: { write: string; read: string };
+  /** Routing keys, by topic exchange; any where an exchange is not named. */
+  keys?: Readonly<Record<string, { write: string; read: string }>>;
 };
 
 const RPC_EXCHANGE = 'hostbus.rpc';
@@ -103,10 +104,12 @@ export function makeDefinitions(request: DefinitionsRequest): {
         write: anyOf(permission.write),
         read: anyOf(permission.read),
       })),
-      topic_permissions: roles.flatMap(({ user, events }) =>
-        events ? [{ user, vhost, exchange: EVENTS_EXCHANGE, ...events }] : [],
+      topic_permissions: roles.flatMap(({ user, keys = {} }) =>
+        Object.entries(keys).map(([name, patterns]) => ({ user, vhost, exchange: name, ...patterns })),
       ),
-      exchanges: [exchange(vhost, RPC_EXCHANGE, 'direct'), exchange(vhost, EVENTS_EXCHANGE, 'topic')],
+      // Both are topic exchanges, since the broker looks at keys only there. A host ID has neither dots nor wildcards: requests
+      // go where a direct exchange would send them.
+      exchanges: [exchange(vhost, RPC_EXCHANGE), exchange(vhost, EVENTS_EXCHANGE)],
       policies: [eventQueuePolicy(vhost)],
     },
   };
@@ -151,10 +154,13 @@ function hostRole(hostId: string): Role {
       configure: [ownQueue],
       // Binding a queue takes write on the queue. The amq.* exchanges carry answers.
       write: [ownQueue, literal(EVENTS_EXCHANGE), 'amq\\.default', 'amq\\.topic', 'amq\\.direct'],
-      // Binding takes read on the exchange.
+      // Binding takes read on the exchange, and on the key.
       read: [ownQueue, literal(RPC_EXCHANGE)],
     },
-    events: { write: `^${literal(hostId)}\\.`, read: NOTHING },
+    keys: {
+      [RPC_EXCHANGE]: { write: NOTHING, read: `^${literal(hostId)}$` },
+      [EVENTS_EXCHANGE]: { write: `^${literal(hostId)}\\.`, read: NOTHING },
+    },
   };
 }
 
@@ -172,7 +178,7 @@ function engineRole(user: string, topicReplies: boolean): Role {
         ...(topicReplies ? ['amq\\.topic', 'amq\\.direct'] : []),
       ],
     },
-    events: { write: NOTHING, read: ANYTHING },
+    keys: { [EVENTS_EXCHANGE]: { write: NOTHING, read: ANYTHING } },
   };
 }
 
@@ -182,7 +188,7 @@ function subscriberRole(user: string): Role {
     user,
     tags: [],
     permission: { configure: ownQueues, write: ownQueues, read: [...ownQueues, literal(EVENTS_EXCHANGE)] },
-    events: { write: NOTHING, read: ANYTHING },
+    keys: { [EVENTS_EXCHANGE]: { write: NOTHING, read: ANYTHING } },
   };
 }
 
@@ -210,16 +216,16 @@ function anyOf(patterns: string[]): string {
   return patterns.length === 1 && patterns[0] === ANYTHING ? ANYTHING : `^(${patterns.join('|')})$`;
 }
 
-function exchange(vhost: string, name: string, type: 'direct' | 'topic'): Definitions['exchanges'][number] {
-  return { name, vhost, type, durable: true, auto_delete: false, internal: false, arguments: {} };
+function exchange(vhost: string, name: string): Definitions['exchanges'][number] {
+  return { name, vhost, type: 'topic', durable: true, auto_delete: false, internal: false, arguments: {} };
 }
 
-/** A subscriber that stays away must not fill the broker: it sees the gap in `sequence` and asks. */
+/** Whoever does not read must not fill the broker: a subscriber sees the gap in `sequence` and asks, a caller asks for its task. */
 function eventQueuePolicy(vhost: string): Definitions['policies'][number] {
   return {
     vhost,
-    name: 'hostbus-events',
-    pattern: '^hostbus\\.events\\.',
+    name: 'hostbus-clients',
+    pattern: '^(hostbus\\.(events|reply)\\.|amq\\.gen-)',
     'apply-to': 'queues',
     priority: 0,
     definition: { 'max-length': 100_000, overflow: 'drop-head', expires: 3_600_000 },

@@ -28,6 +28,7 @@ export type BrokerPlan = {
   ports: BrokerPorts;
   config: string;
   definitions: Record<string, unknown>;
+  plugins: readonly string[];
   tls?: BrokerTls;
 };
 
@@ -38,7 +39,7 @@ export function writeBrokerFiles(plan: BrokerPlan): void {
   // The cookie lets `ctl` talk to the node; whoever has it may run anything as the node's user.
   writeFileSync(join(dir, '.erlang.cookie'), randomBytes(24).toString('hex'), { mode: 0o400 });
   writeFileSync(join(dir, 'rabbitmq-env.conf'), '');
-  writeFileSync(join(dir, 'enabled_plugins'), '[].\n');
+  writeFileSync(join(dir, 'enabled_plugins'), `[${plan.plugins.join(',')}].\n`);
   writeFileSync(join(dir, 'definitions.json'), JSON.stringify(withLauncherUser(plan)), { mode: 0o600 });
 }
 

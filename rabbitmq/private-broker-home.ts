@@ -14,9 +14,9 @@ const ROOTS = ['rabbit', 'rabbitmq_prelaunch', 'cuttlefish', 'systemd'];
  * Makes `target/{sbin,escript,plugins}`. Returns false, having made nothing, when the installation does not look
  * as expected (packed plugins, another layout): the full one serves then.
  */
-export function linkMinimalHome(binDir: string, target: string): boolean {
+export function linkMinimalHome(binDir: string, target: string, plugins: readonly string[]): boolean {
   const home = dirname(dirname(realpathSync(join(binDir, 'rabbitmq-server'))));
-  const needed = neededApplications(join(home, 'plugins'));
+  const needed = neededApplications(join(home, 'plugins'), plugins);
   if (!needed) return false;
   mkdirSync(join(target, 'plugins'), { recursive: true });
   for (const name of ['sbin', 'escript']) symlinkSync(join(home, name), join(target, name));
@@ -25,10 +25,10 @@ export function linkMinimalHome(binDir: string, target: string): boolean {
 }
 
 /** Directory names (`ranch-2.1.0`) of the server and of all that it depends on; undefined when one is not readable. */
-function neededApplications(pluginsDir: string): string[] | undefined {
+function neededApplications(pluginsDir: string, plugins: readonly string[]): string[] | undefined {
   const directories = new Map(listDirectory(pluginsDir).map((name) => [name.replace(/-[\d.].*$/, ''), name]));
   const needed = new Set<string>();
-  const open = [...ROOTS];
+  const open = [...ROOTS, ...plugins];
   for (const application of open) {
     const directory = directories.get(application);
     // Not here: one of Erlang's own, which has a library path of its own.

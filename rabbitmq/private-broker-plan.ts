@@ -17,6 +17,8 @@ export type PrivateBrokerOptions = {
   config?: string;
   /** Adds a TLS listener on a port of its own. */
   tls?: BrokerTls;
+  /** Plugins of the installation that are enabled, such as `rabbitmq_auth_mechanism_ssl`. Default none. */
+  plugins?: readonly string[];
   /** Where its directory is made. Default: the system's directory for temporary files. */
   parentDir?: string;
   /** How long one start may take, in ms. Default 60,000. */
@@ -54,13 +56,14 @@ export async function planBroker(options: PrivateBrokerOptions, minimal: boolean
     address,
     ports: { amqp: amqpPort, distribution, ...(options.tls ? { tls: tlsPort } : {}) },
     config: options.config ?? '',
+    plugins: options.plugins ?? [],
     definitions: options.definitions ?? {},
     ...(options.tls ? { tls: options.tls } : {}),
   };
   try {
     writeBrokerFiles(plan);
     const homeDir = join(plan.dir, 'home');
-    return minimal && linkMinimalHome(binDir, homeDir) ? { ...plan, homeDir } : plan;
+    return minimal && linkMinimalHome(binDir, homeDir, plan.plugins) ? { ...plan, homeDir } : plan;
   } catch (error) {
     await rm(plan.dir, { recursive: true, force: true });
     throw error;

@@ -46,7 +46,8 @@ export const Config = StrictObject({
     queue_max_length: Type.Integer({
       minimum: 1,
       default: 10_000,
-      description: 'Requests that may wait in the broker; publishers of more get a nack',
+      description:
+        'Requests that may wait in the broker, and at most 64 times rpc.max_request_bytes; publishers of more get a nack',
     }),
     tls: StrictObject({
       ca: file('File with the certificate authorities, PEM. Default: those of the system'),
@@ -116,7 +117,12 @@ export const Config = StrictObject({
     ),
   }),
   tasks: StrictObject({
-    max: Type.Integer({ minimum: 1, default: 10_000, description: 'Tasks that may be queued or running' }),
+    max: Type.Integer({
+      minimum: 1,
+      default: 10_000,
+      description:
+        'Tasks that may be queued or running. Beyond it, only users who have less than a hundredth of it are let in',
+    }),
     retention: Duration('How long the record of an ended task stays', 600, 0),
     retained_max: Type.Integer({
       minimum: 0,

@@ -6,8 +6,9 @@ import { defineVerb } from './verb.ts';
 
 const url = Type.String({
   maxLength: 2048,
-  pattern: '^https?://[^\\s\\u0000-\\u001f\\u007f]+$',
-  description: 'Where events are posted to, as JSON',
+  pattern: '^https?://[^\\s\\u0000-\\u001f\\u007f@/?#]+([/?#][^\\s\\u0000-\\u001f\\u007f]*)?$',
+  description:
+    'Where events are posted to, as JSON. It has no user or password: tasks and events show it; give `token` or `secret`',
 });
 const secretPattern = '^[\\u0021-\\u007e]+$';
 const token = Type.Optional(

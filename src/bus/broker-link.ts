@@ -6,19 +6,13 @@
  * Whatever fails in a session (socket, heartbeat, a channel that the broker closes, a cancelled consumer) ends the whole session:
  * there is one way back, and it is the one that every start takes.
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SecureContext } from 'node:tls';
 import { type ChannelModel, connect, credentials } from 'amqplib';
 import type { Logger } from 'pino';
 import { backoffMs } from '../lib/backoff.ts';
 import { corker, socketOf } from './cork.ts';
-
-export interface BrokerTls {
-  readonly ca?: string | Buffer | undefined;
-  readonly cert?: string | Buffer | undefined;
-  readonly key?: string | Buffer | undefined;
-  readonly passphrase?: string | undefined;
-}
+import { type BrokerTls, explained, secureContextOf } from './tls.ts';
 
 export interface BrokerLinkOptions {
   /** `amqp://` or `amqps://`; tried in turn, beginning with a random one. */
@@ -36,7 +30,7 @@ export interface Session {
   /** What the connection was made with: for another one to the same broker. */
   readonly url: string;
   readonly connectOptions: object;
-  /** The broker user of this connection; undefined where a client certificate names it. */
+  /** The broker user of this connection; undefined where only the client certificate names it. */
   readonly user: string | undefined;
   /** To be called after each publish or acknowledgement (see cork.ts). */
   readonly cork: () => void;
@@ -67,6 +61,7 @@ const maxBackoffMs = 5_000;
 export class BrokerLink {
   readonly #options: BrokerLinkOptions;
   readonly #handlers: BrokerLinkHandlers;
+  readonly #secureContext: SecureContext | undefined;
   readonly #stop = new AbortController();
   #model: ChannelModel | undefined;
   /** Ends the session, or the attempt at one, that is under way. */
@@ -74,8 +69,11 @@ export class BrokerLink {
   #urlIndex: number;
   #finished: Promise<void> = Promise.resolve();
 
+  /** @throws {TlsFailure} the certificates cannot be used */
   constructor(options: BrokerLinkOptions, handlers: BrokerLinkHandlers) {
     this.#options = options;
+    if (Object.values(options.tls ?? {}).some((value) => value !== undefined))
+      this.#secureContext = secureContextOf(options.tls ?? {});
     this.#handlers = handlers;
     this.#urlIndex = Math.floor(Math.random() * options.urls.length);
   }
@@ -114,7 +112,7 @@ export class BrokerLink {
       } catch (error) {
         if (error instanceof FinalError) throw error;
         attempt += 1;
-        const reason = error instanceof Error ? error : new Error(String(error));
+        const reason = error instanceof Error ? explained(error, this.#url) : new Error(String(error));
         if (!this.#stop.signal.aborted) {
           this.#options.log?.warn(
             { err: reason, broker: maskUrl(this.#url), attempt },
@@ -137,9 +135,10 @@ export class BrokerLink {
   async #open(ended: PromiseWithResolvers<Error>): Promise<void> {
     const url = this.#url;
     const { tls, name, heartbeatSeconds, log } = this.#options;
-    const external = tls?.cert !== undefined && new URL(url).username === '';
+    // With a password the certificate only opens the door; without one it says who comes in.
+    const external = tls?.cert !== undefined && new URL(url).password === '';
     const connectOptions = {
-      ...tls,
+      secureContext: this.#secureContext,
       noDelay: true,
       timeout: connectTimeoutMs,
       clientProperties: { connection_name: name },
@@ -167,7 +166,7 @@ export class BrokerLink {
       model,
       url,
       connectOptions,
-      user: external ? undefined : userOf(url),
+      user: userOf(url, external ? undefined : 'guest'),
       cork: corker(model),
       fail,
     };
@@ -202,20 +201,9 @@ export function maskUrl(url: string): string {
   return url.replace(/^(\w+:\/\/[^:/]*):.*@/, '$1:***@');
 }
 
-/** Reads the files of TLS options; an error names the file. */
-export function readTlsFiles(files: {
-  ca?: string | undefined;
-  cert?: string | undefined;
-  key?: string | undefined;
-  passphrase?: string | undefined;
-}): BrokerTls {
-  const read = (file: string | undefined) => (file === undefined ? undefined : readFileSync(file));
-  return { ca: read(files.ca), cert: read(files.cert), key: read(files.key), passphrase: files.passphrase };
-}
-
-function userOf(url: string): string {
+function userOf<T>(url: string, nobody: T): string | T {
   const { username } = new URL(url);
-  return username === '' ? 'guest' : decodeURIComponent(username);
+  return username === '' ? nobody : decodeURIComponent(username);
 }
 
 function withHeartbeat(url: string, seconds: number): string {

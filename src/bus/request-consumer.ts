@@ -26,6 +26,8 @@ export interface RequestConsumerOptions {
   readonly prefetch: number;
   /** How many requests may wait in the broker before publishers are refused. */
   readonly queueMaxLength: number;
+  /** The same, in bytes of their bodies. */
+  readonly queueMaxBytes: number;
   /** How long to wait for a host ID that another connection holds, in ms. */
   readonly hostIdWaitMs: number;
   /** Must not throw. */
@@ -63,8 +65,9 @@ export class RequestConsumer {
 
   /** @throws HostIdTaken when another daemon serves this host ID and goes on doing so */
   async setUp(session: Session): Promise<void> {
-    const { hostId, prefetch, queueMaxLength, hostIdWaitMs, log } = this.#options;
-    await declareTopology(session, { hostId, queueMaxLength, waitMs: hostIdWaitMs, log });
+    const { hostId, prefetch, queueMaxLength, queueMaxBytes, hostIdWaitMs, log } = this.#options;
+    const bounds = { queueMaxLength, queueMaxBytes };
+    await declareTopology(session, { hostId, ...bounds, waitMs: hostIdWaitMs, log });
     const channel = guard(session, await session.model.createChannel());
     await channel.prefetch(prefetch);
     this.#session = session;

@@ -13,6 +13,7 @@ export class HostIdTaken extends FinalError {
 export interface TopologyOptions {
   readonly hostId: string;
   readonly queueMaxLength: number;
+  readonly queueMaxBytes: number;
   /** How long to wait for a queue that another connection holds. */
   readonly waitMs: number;
   readonly log: Logger;
@@ -53,12 +54,19 @@ export async function declareTopology(session: Session, options: TopologyOptions
   }
 }
 
-async function declareQueue(channel: Channel, { hostId, queueMaxLength }: TopologyOptions): Promise<void> {
+async function declareQueue(
+  channel: Channel,
+  { hostId, queueMaxLength, queueMaxBytes }: TopologyOptions,
+): Promise<void> {
   const queue = requestQueue(hostId);
   await channel.assertQueue(queue, {
     exclusive: true,
     durable: false,
-    arguments: { 'x-max-length': queueMaxLength, 'x-overflow': 'reject-publish' },
+    arguments: {
+      'x-max-length': queueMaxLength,
+      'x-max-length-bytes': queueMaxBytes,
+      'x-overflow': 'reject-publish',
+    },
   });
   await channel.bindQueue(queue, rpcExchange, hostId);
 }

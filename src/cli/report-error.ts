@@ -69,7 +69,9 @@ function localHints(error: Error, doing: Doing, brokers: readonly string[]): str
     case 'BrokerRefused':
       return [
         `Broker: ${brokers.join(', ')}`,
-        'Check user, password and virtual host in --url or HOSTBUS_URL',
+        error.cause instanceof Error && error.cause.name === 'TlsFailure'
+          ? 'Certificates: --ca, --cert and --key, or HOSTBUS_TLS_CA, HOSTBUS_TLS_CERT and HOSTBUS_TLS_KEY'
+          : 'Check user, password and virtual host in --url or HOSTBUS_URL',
       ];
     case 'ConnectionClosed':
       return [

@@ -4,12 +4,14 @@
  * A call is sent once. It is sent again only while that cannot make a difference: before the broker had it, or when its verb is one
  * that only reads. What became of any other call whose answer was lost is found out by asking the host for the task.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConfirmChannel, Message } from 'amqplib';
 import { nanoid } from 'nanoid';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Task } from '../../schemas/task.ts';
 import { guard, type Session } from '../bus/broker-link.ts';
 import { rpcExchange } from '../bus/names.ts';
+import { backoffMs } from '../lib/backoff.ts';
 import { BrokerRefused, CallTimeout, ConnectionClosed, HostUnreachable, OutcomeUnknown } from './errors.ts';
 import { isRepeatable } from './repeatable.ts';
 import type { CallOptions } from './types.ts';
@@ -30,6 +32,8 @@ interface PendingCall {
   resolve(result: unknown): void;
   reject(error: unknown): void;
   sent: boolean;
+  /** How often the broker has refused it, because too many wait. */
+  nacks: number;
 }
 
 const defaultTimeoutMs = 30_000;
@@ -39,7 +43,10 @@ const longestAskMs = 60_000;
 const sweepMs = 1_000;
 const askTimeoutMs = 10_000;
 const retryUnreachableMs = 500;
+const firstNackPauseMs = 20;
+const longestNackPauseMs = 500;
 const accessRefused = 403;
+const preconditionFailed = 406;
 
 export class Calls {
   readonly #pending = new Map<string, PendingCall>();
@@ -64,11 +71,13 @@ export class Calls {
     for (const call of this.#pending.values()) if (!call.sent) this.#send(call);
   }
 
-  /** @param reason - why the session ended; the broker closes the channel of whoever may not send requests */
+  /** @param reason - why the session ended; the broker closes the channel of whoever may not send requests, or gives another's name */
   lost(reason: Error): void {
     this.#session = undefined;
     this.#channel = undefined;
-    const refused = (reason as { code?: unknown }).code === accessRefused;
+    const { code } = reason as { code?: unknown };
+    const falseName = code === preconditionFailed && /user_id/.test(reason.message);
+    const refused = code === accessRefused || falseName;
     for (const call of [...this.#pending.values()]) {
       if (refused && call.sent) call.reject(new BrokerRefused(reason.message, { cause: reason }));
       else if (call.sent) void this.#recover(call, true);
@@ -106,6 +115,7 @@ export class Calls {
         headers: headersOf(options),
         deadlineMs: performance.now() + timeout,
         sent: false,
+        nacks: 0,
         resolve: (result) => {
           finish();
           resolve(result);
@@ -116,7 +126,11 @@ export class Calls {
         },
       };
       const abort = () => call.reject(signal?.reason);
-      const timer = setTimeout(() => call.reject(new CallTimeout(taskId, timeout)), timeout);
+      const timer = setTimeout(() => {
+        // The broker's last word was that it does not take it: nothing runs.
+        const refused = call.nacks > 0 && !call.sent;
+        call.reject(refused ? overloaded(hostId) : new CallTimeout(taskId, timeout));
+      }, timeout);
       signal?.addEventListener('abort', abort);
       this.#pending.set(correlationId, call);
       this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
@@ -157,13 +171,22 @@ export class Calls {
     const properties = { ...this.#properties(call.correlationId, true), headers: call.headers };
     try {
       channel.publish(rpcExchange, call.hostId, call.body, properties, (error) => {
-        if (isNack(error)) call.reject(overloaded(call.hostId));
+        if (isNack(error)) void this.#nacked(call);
         else if (!error) call.known = true;
       });
       this.#session?.cork();
     } catch {
       call.sent = false; // the channel is closing: it goes out in the next session
     }
+  }
+
+  /** Others fill the host's queue. What only reads waits for a gap; who changes something is told, and decides. */
+  async #nacked(call: PendingCall): Promise<void> {
+    call.sent = false;
+    call.nacks += 1;
+    if (!(await isRepeatable(call.method))) return call.reject(overloaded(call.hostId));
+    await sleep(backoffMs(call.nacks, firstNackPauseMs, longestNackPauseMs));
+    if (!call.sent && this.#channel !== undefined && this.#pending.has(call.correlationId)) this.#send(call);
   }
 
   #properties(correlationId: string, wantsAnswer: boolean) {

@@ -9,6 +9,7 @@
  */
 import { BrokerLink, type Session } from '../bus/broker-link.ts';
 import { eventPattern } from '../bus/names.ts';
+import { TlsFailure } from '../bus/tls.ts';
 import { ensureExchanges } from '../bus/topology.ts';
 import { Calls } from './calls.ts';
 import { BrokerRefused, ConnectionClosed } from './errors.ts';
@@ -35,15 +36,24 @@ const defaultConnectTimeoutMs = 10_000;
 /**
  * Connects to the broker, and keeps connected until `close()`.
  * @param url - `amqp://` or `amqps://`, or several for a cluster
- * @throws BrokerRefused when the broker does not let us in; ConnectionClosed when none answers in time
+ * @throws BrokerRefused when the broker does not let us in, or its certificate or ours is no good; ConnectionClosed when none
+ * answers in time
  */
 export async function connect(
   url: string | readonly string[],
   options: ConnectOptions = {},
 ): Promise<Client> {
-  const client = new BusClient(typeof url === 'string' ? [url] : url, options);
+  const client = makeClient(typeof url === 'string' ? [url] : url, options);
   await client.connect(options.connectTimeout ?? defaultConnectTimeoutMs);
   return client;
+}
+
+function makeClient(urls: readonly string[], options: ConnectOptions): BusClient {
+  try {
+    return new BusClient(urls, options);
+  } catch (error) {
+    throw error instanceof TlsFailure ? new BrokerRefused(error.message, { cause: error }) : error;
+  }
 }
 
 class BusClient implements Client {
@@ -65,10 +75,13 @@ class BusClient implements Client {
       {
         setUp: (session) => this.#setUp(session),
         lost: (reason) => this.#lost(reason),
-        attemptFailed: (reason) => {
+        attemptFailed: (reason, attempt) => {
           this.#lost(reason);
           this.#lastFailure = reason;
-          if (isRefusal(reason)) this.#connected.reject(new BrokerRefused(reason.message, { cause: reason }));
+          // Of a cluster's nodes another one may have a better certificate.
+          const untrusted = reason instanceof TlsFailure && attempt >= urls.length;
+          if (untrusted || isRefusal(reason))
+            this.#connected.reject(new BrokerRefused(reason.message, { cause: reason }));
         },
       },
     );

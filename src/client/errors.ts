@@ -51,7 +51,7 @@ export class ConnectionClosed extends Error {
   override readonly name = 'ConnectionClosed';
 }
 
-/** The broker refused the connection for good: wrong credentials, no such virtual host, no permission. */
+/** The broker refused the connection for good: wrong credentials, no such virtual host, no permission; or one side the other's certificate. */
 export class BrokerRefused extends Error {
   override readonly name = 'BrokerRefused';
 }

@@ -110,10 +110,12 @@ export class Subscription implements EventStream {
 
 /**
  * Undefined for what is no event of the host that it names. The broker lets a host write only under its own ID into the
- * events' exchange, and anybody who may answer requests write to a queue directly: so only the exchange and the key count.
+ * events' exchange, and anybody who may answer requests write to a queue directly: so only the exchange and the key count. Of
+ * a dead letter neither does: whoever declares a queue chooses where its dead letters go, under any key.
  */
 function toHostEvent(message: ConsumeMessage): HostEvent | undefined {
-  if (message.fields.exchange !== eventsExchange) return undefined;
+  if (message.fields.exchange !== eventsExchange || message.properties.headers?.['x-death'] !== undefined)
+    return undefined;
   let body: CloudEvent;
   try {
     body = JSON.parse(message.content.toString()) as CloudEvent;

@@ -6,9 +6,10 @@ import { HostbusError } from '../../schemas/errors.ts';
 import type { Happening } from '../../schemas/events.ts';
 import { glusterVerbs } from '../../schemas/gluster-verbs.ts';
 import type { ImageRef } from '../../schemas/image.ts';
-import { BrokerLink, readTlsFiles } from '../bus/broker-link.ts';
+import { BrokerLink } from '../bus/broker-link.ts';
 import { EventPublisher } from '../bus/event-publisher.ts';
 import { type IncomingRequest, RequestConsumer } from '../bus/request-consumer.ts';
+import { readTlsFiles } from '../bus/tls.ts';
 import { createGluster, type Gluster } from '../gluster/gluster.ts';
 import { withinMs } from '../lib/within-ms.ts';
 import type { MakeMonitoring, Monitoring } from '../monitoring/monitoring.ts';
@@ -24,6 +25,8 @@ import { taskVerbs } from './task-verbs.ts';
 /** How long running tasks have to stop in, and unsent events and spans to leave in, when the daemon is asked to stop. */
 const tasksStopMs = 2000;
 const flushMs = 800;
+/** How many bodies of the largest size may wait in the broker: enough for a burst, and read in less than a second. */
+const largestBodiesQueued = 64;
 
 export interface DaemonOptions {
   /** Verbs beside the host's own; for tests and benchmarks of the bus. */
@@ -131,6 +134,7 @@ export class Daemon {
       log,
       prefetch: config.broker.prefetch,
       queueMaxLength: config.broker.queue_max_length,
+      queueMaxBytes: largestBodiesQueued * config.rpc.max_request_bytes,
       // A broker takes up to two heartbeats to notice that a peer is gone, and a little more to clean up.
       hostIdWaitMs: (2 * config.broker.heartbeat + 5) * 1000,
       onRequest: (request) => this.#receive(request),

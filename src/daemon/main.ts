@@ -2,6 +2,7 @@
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type { Config } from '../../schemas/config.ts';
+import { TlsFailure } from '../bus/tls.ts';
 import { HostIdTaken } from '../bus/topology.ts';
 import { ListenRefused, loadMonitoring, type MakeMonitoring } from '../monitoring/monitoring.ts';
 import { exitAtOnce } from '../lib/libc.ts';
@@ -85,6 +86,7 @@ function makeDaemon(config: Config, makeMonitoring: MakeMonitoring | undefined):
   try {
     return new Daemon(config, { makeMonitoring });
   } catch (error) {
+    if (error instanceof TlsFailure) throw new ConfigError([`broker.tls: ${error.message}`]);
     const { code, path } = error as NodeJS.ErrnoException;
     if (code !== undefined && path !== undefined) throw new ConfigError([`${path}: cannot be read: ${code}`]);
     throw error;

@@ -11,8 +11,8 @@ export interface ToolOptions {
   readonly from: string;
   /** Exit codes that are answers. @default [0] */
   readonly exitCodes?: readonly number[];
-  /** What the log and errors say in place of the arguments, where these hold a secret. */
-  readonly shownArgs?: readonly string[];
+  /** What the log and errors show as `***`. */
+  readonly secrets?: readonly string[];
 }
 
 /** What a program answered, with what was run, as it may be shown. */
@@ -32,17 +32,17 @@ export async function runTool(
   args: readonly string[],
   options: ToolOptions,
 ): Promise<ToolReply> {
-  const { log, timeoutMs, from, exitCodes, shownArgs = args } = options;
-  const command = [program, ...shownArgs];
+  const { log, timeoutMs, from, exitCodes, secrets } = options;
   try {
     const end = await run(program, args, {
       log,
       timeoutMs,
       limits: {},
-      loggedArgs: shownArgs,
+      ...(secrets === undefined ? {} : { secrets }),
       ...(exitCodes === undefined ? {} : { exitCodes }),
     });
-    return { command, exitCode: end.exitCode, stdout: end.stdout, stderr: end.stderr };
+    const { command, exitCode, stdout, stderr } = end;
+    return { command, exitCode, stdout, stderr };
   } catch (error) {
     throw error instanceof ProgramFailed ? toolFailure(error, from) : error;
   }

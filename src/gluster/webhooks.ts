@@ -49,7 +49,11 @@ const Stored = Compile(
 
 /** @param directory - glusterd's `events` */
 export function webhookImplementations(directory: string): ImplementationsOf<typeof webhookVerbs> {
-  const change = async (args: readonly string[], task: Pick<TaskContext, 'log'>): Promise<Synced> => {
+  const change = async (
+    args: readonly string[],
+    task: Pick<TaskContext, 'log'>,
+    secrets: readonly string[] = [],
+  ): Promise<Synced> => {
     // Gluster's copying fails on a host that lacks it, and nothing else makes it.
     await mkdir(directory, { recursive: true }).catch((error: unknown) => {
       throw hostRefusal('GlusterError', `${directory} cannot be made (${errnoCode(error)})`, error);
@@ -59,16 +63,17 @@ export function webhookImplementations(directory: string): ImplementationsOf<typ
       timeoutMs,
       from: 'glusterfs-server',
       exitCodes: Object.values(exitCodes),
-      shownArgs: [...args.map(hideSecret), '--json'],
+      secrets,
     });
     await reloadEventDaemon(task.log);
     return readAnswer(reply);
   };
   return {
     'gluster.listWebhooks': async () => ({ webhooks: await readWebhooks(join(directory, 'webhooks.json')) }),
-    'gluster.addWebhook': ({ url, ...auth }, task) => change(['webhook-add', ...authArgs(auth), url], task),
+    'gluster.addWebhook': ({ url, ...auth }, task) =>
+      change(['webhook-add', ...authArgs(auth), url], task, Object.values(auth)),
     'gluster.updateWebhook': ({ url, ...auth }, task) =>
-      change(['webhook-mod', ...authArgs(auth), url], task),
+      change(['webhook-mod', ...authArgs(auth), url], task, Object.values(auth)),
     'gluster.deleteWebhook': ({ url }, task) => change(['webhook-del', url], task),
     'gluster.syncWebhooks': (_params, task) => change(['sync'], task),
   };
@@ -79,10 +84,6 @@ function authArgs({ token, secret }: { token?: string; secret?: string }): strin
     ...(token === undefined ? [] : [`--bearer_token=${token}`]),
     ...(secret === undefined ? [] : [`--secret=${secret}`]),
   ];
-}
-
-function hideSecret(arg: string): string {
-  return arg.replace(/^(--bearer_token|--secret)=.*/s, '$1=***');
 }
 
 /** Reads what `gluster-eventsapi --json` tells of a change. @throws {HostbusError} it was refused, or only this host has it */

@@ -33,13 +33,15 @@ export interface RunOptions {
   exitCodes?: readonly number[] | 'any';
   /** Told its process ID, at once. */
   onStart?(pid: number): void;
-  /** What the log and failures say in place of the arguments, where these hold a secret. */
-  loggedArgs?: readonly string[];
+  /** What the log and failures show as `***`, in its arguments and in what it wrote to stderr. */
+  secrets?: readonly string[];
   /** Told what it writes to stdout, as it comes. */
   onOutput?(text: string): void;
 }
 
 export interface RunResult {
+  /** What was run, as it may be shown. */
+  command: readonly string[];
   /** One of {@link RunOptions.exitCodes}. */
   exitCode: number;
   stdout: string;
@@ -90,7 +92,8 @@ const pipesGraceMs = 500;
  */
 export async function run(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   const started = performance.now();
-  const log = options.log.child({ argv: [program, ...(options.loggedArgs ?? args)] });
+  const shownCommand = [program, ...args.map((arg) => withoutSecrets(arg, options.secrets))];
+  const log = options.log.child({ argv: shownCommand });
   log.debug('Program started');
   // execa hands any descriptor on, as its documentation says; its types know 0, 1 and 2.
   const descriptors = (options.descriptors ?? []).map((fd) => fd as 0);
@@ -115,7 +118,7 @@ export async function run(program: string, args: readonly string[], options: Run
   const result = await child;
   await gone;
   const durationMs = Math.round(performance.now() - started);
-  const stderr = textOf(result.stderr);
+  const stderr = withoutSecrets(textOf(result.stderr), options.secrets);
   const failure = failureOf({ ...result, stderr }, command, program, options);
   if (failure !== undefined) {
     const facts = { kind: failure.kind, exitCode: result.exitCode, durationMs, stderr: endOf(stderr) };
@@ -123,14 +126,24 @@ export async function run(program: string, args: readonly string[], options: Run
     else log.warn(facts, 'Program failed');
     const details = {
       ...failure,
-      command: [program, ...(options.loggedArgs ?? args)],
+      command: shownCommand,
       exitCode: result.exitCode,
       stderr,
     };
-    throw new ProgramFailed(failure.program, details, { cause: result.cause });
+    throw new ProgramFailed(
+      failure.program,
+      details,
+      options.secrets === undefined ? { cause: result.cause } : {},
+    );
   }
   log.debug({ durationMs }, 'Program finished');
-  return { exitCode: result.exitCode ?? 0, stdout: textOf(result.stdout), stderr, durationMs };
+  return {
+    command: shownCommand,
+    exitCode: result.exitCode ?? 0,
+    stdout: textOf(result.stdout),
+    stderr,
+    durationMs,
+  };
 }
 
 interface Outcome {
@@ -201,6 +214,10 @@ async function untilGone(child: ChildProcess): Promise<void> {
 function cleanEnvironment(bounded: boolean): Record<string, string> {
   const path = process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
   return { PATH: path, LC_ALL: 'C', ...(bounded ? { MALLOC_ARENA_MAX: '1' } : {}) };
+}
+
+function withoutSecrets(text: string, secrets: readonly string[] = []): string {
+  return secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
 }
 
 function textOf(output: unknown): string {

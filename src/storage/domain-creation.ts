@@ -1,11 +1,13 @@
 /** Making a storage domain. Until the last step it has a temporary name: it exists whole, or not at all. */
-import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
+import { lstat, mkdir, readdir, realpath, rename } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { HostbusError } from '../../schemas/errors.ts';
 import { errnoCode, flushDirectory, removeTree, writeNewFile } from '../lib/atomic-file.ts';
 import { domainTypeOf } from './domain-look.ts';
 import { encodeDomainMetadata, newDomainValues } from './domain-metadata.ts';
 import { domainPaths, parseUnfinishedName, unfinishedName, unusedDomainFiles } from './layout.ts';
 import type { StorageOptions } from './options.ts';
+import { inDirectory } from './paths.ts';
 
 export interface NewDomain {
   domainId: string;
@@ -23,6 +25,10 @@ export interface NewDomain {
  * @throws {HostbusError} DomainExists; errors of the file system
  */
 export async function makeDomain(options: StorageOptions, domain: NewDomain): Promise<void> {
+  await inDirectory(domain.realPath, (realPath) => makeIn(options, { ...domain, realPath }));
+}
+
+async function makeIn(options: StorageOptions, domain: NewDomain): Promise<void> {
   const final = `${domain.realPath}/${domain.domainId}`;
   if (await exists(final)) throw domainExists(domain.domainId, domain.path);
   await removeLeftovers(options, domain);
@@ -47,7 +53,6 @@ export function domainExists(domainId: string, path: string): HostbusError {
 }
 
 async function build(temporary: string, domain: NewDomain): Promise<void> {
-  const metadataDirectory = domainPaths.metadataDirectory(temporary);
   const values = newDomainValues({
     domainId: domain.domainId,
     description: domain.name,
@@ -55,13 +60,18 @@ async function build(temporary: string, domain: NewDomain): Promise<void> {
     remotePath: domain.path,
   });
   await mkdir(temporary);
-  await mkdir(metadataDirectory);
-  await mkdir(domainPaths.images(temporary));
-  for (const name of unusedDomainFiles) await writeNewFile(`${metadataDirectory}/${name}`, '');
-  await writeNewFile(domainPaths.metadata(temporary), encodeDomainMetadata(values));
-  await flushDirectory(metadataDirectory);
-  await flushDirectory(domainPaths.images(temporary));
-  await flushDirectory(temporary);
+  // Its name can be given to something else by whoever may write where it lies; what is in it, only by the daemon's user.
+  const made = `${await realpath(domain.realPath)}/${basename(temporary)}`;
+  await inDirectory(made, async (directory) => {
+    const metadataDirectory = domainPaths.metadataDirectory(directory);
+    await mkdir(metadataDirectory);
+    await mkdir(domainPaths.images(directory));
+    for (const name of unusedDomainFiles) await writeNewFile(`${metadataDirectory}/${name}`, '');
+    await writeNewFile(domainPaths.metadata(directory), encodeDomainMetadata(values));
+    await flushDirectory(metadataDirectory);
+    await flushDirectory(domainPaths.images(directory));
+    await flushDirectory(directory);
+  });
 }
 
 // Of any boot of this host: no other task of this one is at it, because making a domain excludes others on it.

@@ -7,6 +7,7 @@ import { DomainReads } from './domain-reads.ts';
 import { defectOf, domainHangs, domainUnavailable } from './failures.ts';
 import { LimitedWork, NoAnswer } from './limited-work.ts';
 import type { StorageOptions, StorageTuning } from './options.ts';
+import { inDirectory } from './paths.ts';
 
 export type ContinueCopies = 'auto' | 'manual';
 
@@ -106,6 +107,28 @@ export class DomainTable {
     return reads.run(() => work(domain));
   }
 
+  /**
+   * Works in the very directory that the domain was connected from: symbolic links that somebody puts on the way to it lead nowhere.
+   *
+   * @throws {HostbusError} DomainUnavailable when it is no longer there; what `work` throws
+   */
+  async within<T>(domain: ConnectedDomain, work: (domain: ConnectedDomain) => Promise<T>): Promise<T> {
+    let reached = false;
+    try {
+      return await inDirectory(domain.directory, (directory) => {
+        reached = true;
+        return work({ ...domain, directory });
+      });
+    } catch (error) {
+      if (reached) throw error;
+      throw domainUnavailable(
+        domain.domainId,
+        defectOf(error) ?? 'its directory is another one by now',
+        error,
+      );
+    }
+  }
+
   /** @throws {HostbusError} DomainNotFound, DomainUnavailable; at the latest when a look at it takes too long */
   async requireUp(domainId: string): Promise<void> {
     const { status, message } = await this.look(this.get(domainId));
@@ -135,7 +158,9 @@ export class DomainTable {
    */
   async probe(directory: string, domainId: string): Promise<DomainLook> {
     try {
-      const look = await this.#looks.run(directory, () => lookAtDomain(directory, domainId));
+      const look = await this.#looks.run(directory, () =>
+        inDirectory(directory, (pinned) => lookAtDomain(pinned, domainId)),
+      );
       this.#hanging.delete(directory);
       return look;
     } catch (error) {

@@ -79,7 +79,7 @@ async function connect(
     continueCopies: continueCopies ?? present?.continueCopies ?? 'manual',
     last: { ...last, path: present?.path ?? path },
   };
-  await recoverDomain(context, entry);
+  await domains.within(entry, (pinned) => recoverDomain(context, pinned));
   domains.set(entry);
   return entry;
 }

@@ -20,29 +20,55 @@ export async function resolveInRoots(path: string, roots: readonly string[]): Pr
   return real;
 }
 
+/** O_PATH of Linux, which Node does not name: a descriptor that tells where it leads, and opens nothing. */
+const pathOnly = 0o10000000;
+
 /**
- * Opens a file for reading, and only then looks at what was opened: nobody can exchange it between a check and the use.
+ * Works in a directory and stays in it, whatever somebody moves or puts in its place meanwhile.
+ *
+ * @param real - without symbolic links, as `resolveInRoots` found it
+ * @param work - given a path that leads to this directory and nowhere else
+ * @throws {HostbusError} InvalidPath when it is another one by now; errors of the file system
+ */
+export async function inDirectory<T>(real: string, work: (directory: string) => Promise<T>): Promise<T> {
+  const opened = await open(real, pathOnly | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    // By the process ID: it means the same to programs that are started.
+    const directory = `/proc/${process.pid}/fd/${opened.fd}`;
+    if ((await readlink(directory)) !== real) {
+      throw new HostbusError('InvalidPath', `${real} is being exchanged for something else`, { path: real });
+    }
+    return await work(directory);
+  } finally {
+    await opened.close();
+  }
+}
+
+/**
+ * Opens a file for reading once it is known to be inside: nobody can exchange it between the check and the use, and nothing outside
+ * is opened, which devices would notice.
  *
  * @returns an open regular file inside the roots; the caller closes it
  * @throws {HostbusError} InvalidPath when it is outside, a symbolic link, not a regular file, or cannot be opened
  */
 export async function openInRoots(path: string, roots: readonly string[]): Promise<FileHandle> {
   if (!(await mayBeInside(path, roots))) throw outside(path, roots);
-  // O_NONBLOCK: opening a FIFO or a device must not wait for anything.
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const file = await open(path, flags).catch((error: unknown) => {
+  const found = await open(path, pathOnly | constants.O_NOFOLLOW).catch((error: unknown) => {
     throw unusable(path, error);
   });
   try {
-    const real = await readlink(`/proc/self/fd/${file.fd}`);
+    const opened = `/proc/self/fd/${found.fd}`;
+    const real = await readlink(opened);
     if (!(await isReallyInside(real, path, roots))) throw outside(path, roots);
-    if (!(await file.stat()).isFile()) {
-      throw new HostbusError('InvalidPath', `${path} is not a regular file`, { path });
-    }
-    return file;
-  } catch (error) {
-    await file.close();
-    throw error;
+    const kind = await found.stat();
+    // With O_PATH a link is opened itself; through its descriptor it would be followed.
+    if (kind.isSymbolicLink()) throw unusable(path, Object.assign(new Error(), { code: 'ELOOP' }));
+    if (!kind.isFile()) throw new HostbusError('InvalidPath', `${path} is not a regular file`, { path });
+    return await open(opened, constants.O_RDONLY).catch((error: unknown) => {
+      throw unusable(path, error);
+    });
+  } finally {
+    await found.close();
   }
 }
 

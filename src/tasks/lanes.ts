@@ -1,4 +1,4 @@
-/** Lanes: how many tasks of a sort may run at once. */
+/** Lanes: how many tasks of a sort may run at once, and whose turn it is. */
 import PQueue from 'p-queue';
 import type { LaneName } from '../../schemas/verb.ts';
 
@@ -12,9 +12,33 @@ export interface LaneLimits {
 /** Gluster refuses a change while another one runs; more than one at a time would only fight for its lock. */
 const glusterLimit = 1;
 
+/**
+ * Users take turns, however many tasks each has waiting; the tasks of one user run in the order of their coming. As start-time
+ * fair queueing does it: a task's turn is one after its user's last, but never before the turn that has come.
+ */
+class Lane {
+  readonly queue: PQueue;
+  #turn = 0;
+  readonly #lastTurns = new Map<string | undefined, number>();
+
+  constructor(concurrency: number) {
+    this.queue = new PQueue({ concurrency });
+  }
+
+  add(user: string | undefined, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const turn = Math.max(this.#turn, this.#lastTurns.get(user) ?? 0) + 1;
+    this.#lastTurns.set(user, turn);
+    const run = () => {
+      this.#turn = Math.max(this.#turn, turn);
+      return work();
+    };
+    return this.queue.add(run, { signal, priority: -turn });
+  }
+}
+
 export class Lanes {
   readonly #limits: LaneLimits;
-  readonly #queues = new Map<string, PQueue>();
+  readonly #lanes = new Map<string, Lane>();
 
   constructor(limits: LaneLimits) {
     this.#limits = limits;
@@ -23,26 +47,28 @@ export class Lanes {
   /**
    * Runs `work` when the lane has room; at once in lanes without a limit.
    * `work` must not reject: it settles only once whatever it started has stopped, since its end frees the slot.
+   * @param user - whose turn it takes
    * @returns takes it out of the lane again: while it waits, and it never runs; once it runs, and its slot is free although it goes on
    */
-  run(lane: LaneName, key: string, work: () => Promise<void>): () => void {
+  run(lane: LaneName, key: string, user: string | undefined, work: () => Promise<void>): () => void {
     if (lane === 'memory' || lane === 'wait') {
       void work();
       return () => {};
     }
     const name = `${lane}:${key}`;
-    let queue = this.#queues.get(name);
-    if (queue === undefined) {
-      queue = new PQueue({ concurrency: lane === 'gluster' ? glusterLimit : this.#limits[lane] });
-      this.#queues.set(name, queue);
+    let used = this.#lanes.get(name);
+    if (used === undefined) {
+      used = new Lane(lane === 'gluster' ? glusterLimit : this.#limits[lane]);
+      this.#lanes.set(name, used);
     }
-    const used = queue;
+    const { queue } = used;
     const leaving = new AbortController();
     const settled = () => {
-      // An idle queue is dropped, so that keys which callers made up do not pile up.
-      if (used.pending === 0 && used.size === 0 && this.#queues.get(name) === used) this.#queues.delete(name);
+      // An idle lane is dropped, so that keys which callers made up do not pile up.
+      if (queue.pending === 0 && queue.size === 0 && this.#lanes.get(name)?.queue === queue)
+        this.#lanes.delete(name);
     };
-    void used.add(work, { signal: leaving.signal }).then(settled, settled);
+    void used.add(user, work, leaving.signal).then(settled, settled);
     return () => leaving.abort();
   }
 }

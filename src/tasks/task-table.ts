@@ -11,7 +11,10 @@ export interface TaskTableOptions {
   readonly hostId: string;
   readonly bootId: string;
   readonly log: Logger;
-  /** At most so many tasks may be queued or running; queries that last have a bound of their own, of the same size. */
+  /**
+   * At most so many tasks may be queued or running; queries that last have a bound of their own, of the same size. A user who has
+   * less than a hundredth of it is let in beyond it.
+   */
   readonly max: number;
   /** How long the record of an ended task stays, in ms. */
   readonly retentionMs: number;
@@ -47,6 +50,9 @@ export class TaskTable {
   readonly #ended = new Map<string, LiveTask>();
   readonly #records = new Map<number, LiveTask>();
   readonly #waiters = new Map<LiveTask, Set<() => void>>();
+  /** How many live queries, and other live tasks, each user has. */
+  readonly #queriesOf = new Map<string | undefined, number>();
+  readonly #tasksOf = new Map<string | undefined, number>();
   #lastSequence = 0;
   #queries = 0;
   #queued = 0;
@@ -86,7 +92,10 @@ export class TaskTable {
     const { max } = this.#options;
     // Looks at memory end in the turn in which they came: however many others wait, asking and cancelling always work.
     const bounded = !call.query || call.lane !== 'memory';
-    if (bounded && (call.query ? this.#queries : this.#queued + this.#running) >= max) {
+    // Nobody can take all the room: when it is full, whoever has next to nothing of it is let in all the same.
+    const mine = (call.query ? this.#queriesOf : this.#tasksOf).get(call.user) ?? 0;
+    const full = (call.query ? this.#queries : this.#queued + this.#running) >= max;
+    if (bounded && full && mine >= max / 100) {
       this.#refused += 1;
       throw new HostbusError('Overloaded', `${max} tasks are queued or running; try again later`, {
         limit: max,
@@ -96,6 +105,7 @@ export class TaskTable {
     this.#lastSequence += 1;
     const task = new LiveTask(call, this.#lastSequence, this.#home);
     this.#live.set(call.taskId, task);
+    this.#count(task, 1);
     if (call.query) {
       this.#queries += 1;
     } else {
@@ -105,7 +115,7 @@ export class TaskTable {
       if (earlier !== undefined) this.#forget(earlier);
       this.#records.set(task.sequence, task);
     }
-    task.leaveLane = this.#lanes.run(call.lane, call.laneKey ?? '', () => this.#run(task));
+    task.leaveLane = this.#lanes.run(call.lane, call.laneKey ?? '', call.user, () => this.#run(task));
     return task;
   }
 
@@ -238,6 +248,13 @@ export class TaskTable {
     return counts;
   }
 
+  #count({ call: { query, user } }: LiveTask, step: 1 | -1): void {
+    const counts = query ? this.#queriesOf : this.#tasksOf;
+    const count = (counts.get(user) ?? 0) + step;
+    if (count === 0) counts.delete(user);
+    else counts.set(user, count);
+  }
+
   #endQueued(task: LiveTask, reason: HostbusError): void {
     task.leaveLane();
     task.requestStop(reason);
@@ -278,6 +295,7 @@ export class TaskTable {
     const wasRunning = task.state === 'running';
     settle();
     this.#live.delete(task.taskId);
+    this.#count(task, -1);
     if (task.call.query) {
       this.#queries -= 1;
     } else {

@@ -13,6 +13,7 @@ import { type PrivateBroker, startPrivateBroker } from '../../rabbitmq/private-b
 import { commands } from '../../src/cli/command-list.ts';
 import type { Example } from '../../src/cli/command-spec.ts';
 import { connect } from '../../src/client/client.ts';
+import { makeAuthority } from '../lib/certificates.ts';
 import { programEnvironment, startDaemon, type TestDaemon } from '../lib/daemon.ts';
 import { until } from '../lib/until.ts';
 
@@ -329,14 +330,15 @@ test('Whoever stops reading causes no failure', async () => {
 });
 
 test('TLS with certificates is taken from the environment and from options', async () => {
-  await makeCertificates();
+  const ca = await makeAuthority(dir, 'ca');
+  const server = await ca.issue('server', {
+    subject: 'localhost',
+    usage: 'serverAuth',
+    alternativeNames: 'DNS:localhost',
+  });
+  await ca.issue('client', { subject: 'client', usage: 'clientAuth' });
   await using secure = await startPrivateBroker({
-    tls: {
-      caFile: join(dir, 'ca.crt'),
-      certFile: join(dir, 'server.crt'),
-      keyFile: join(dir, 'server.key'),
-      requireClientCertificate: true,
-    },
+    tls: { caFile: ca.caFile, ...server, requireClientCertificate: true },
   });
   const call = (words: string[], more: NodeJS.ProcessEnv) =>
     start(process.execPath, [program, 'call', 'h1', 'ping', '--timeout', '3', ...words], {
@@ -357,31 +359,6 @@ test('TLS with certificates is taken from the environment and from options', asy
   assert.equal(missing.code, 2);
   assert.match(missing.stderr, /--ca: .*nothing\.crt/);
 });
-
-async function makeCertificates(): Promise<void> {
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  const make = (name: string, subject: string, ...more: string[]) =>
-    promisify(execFile)(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        ...key,
-        '-keyout',
-        `${name}.key`,
-        '-out',
-        `${name}.crt`,
-        '-subj',
-        `/CN=${subject}`,
-        ...more,
-      ],
-      { cwd: dir, timeout: 20_000 },
-    );
-  const signed = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-addext', 'basicConstraints=critical,CA:FALSE'];
-  await make('ca', 'test CA');
-  await make('server', 'localhost', ...signed, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1');
-  await make('client', 'client', ...signed);
-}
 
 test('Verbs, parameters and their types come from the host itself', async () => {
   assert.equal((await json('call', 'h1', 'subtract', 'minuend=42', 'subtrahend=23')) as unknown, 19);

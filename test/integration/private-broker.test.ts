@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import amqp from 'amqplib';
 import { type PrivateBroker, startPrivateBroker } from '../../rabbitmq/private-broker.ts';
+import { makeAuthority } from '../lib/certificates.ts';
 import { identify, isAlive } from '../../rabbitmq/process-identity.ts';
 
 const LAUNCHER_MODULE = join(import.meta.dirname, '../../rabbitmq/private-broker.ts');
@@ -265,15 +266,16 @@ function shippedConfig(): string {
 test('with the rabbitmq.conf for production only clients with a certificate get in over TLS', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'broker-tls-'));
   try {
-    makeCertificates(dir);
+    const ca = await makeAuthority(dir, 'ca');
+    const server = await ca.issue('server', {
+      subject: 'localhost',
+      usage: 'serverAuth',
+      alternativeNames: 'DNS:localhost',
+    });
+    await ca.issue('client', { subject: 'hostbus-h1', usage: 'clientAuth' });
     const pem = (name: string) => readFileSync(join(dir, name));
     await using broker = await startPrivateBroker({
-      tls: {
-        caFile: join(dir, 'ca.crt'),
-        certFile: join(dir, 'server.crt'),
-        keyFile: join(dir, 'server.key'),
-        requireClientCertificate: true,
-      },
+      tls: { caFile: ca.caFile, ...server, requireClientCertificate: true },
       config: shippedConfig(),
     });
     const url = broker.tlsUrl ?? '';
@@ -318,36 +320,4 @@ function socketInodesOf(pid: number): Set<string> {
     encoding: 'utf8',
   });
   return new Set([...links.matchAll(/socket:\[(\d+)\]/g)].map(([, inode]) => inode ?? ''));
-}
-
-/** The commands of docs/broker.md. */
-function makeCertificates(dir: string): void {
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: 'pipe' });
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.crt', '-subj', '/CN=test CA');
-  for (const name of ['server', 'client']) {
-    const subject = name === 'server' ? '/CN=localhost' : '/CN=hostbus-h1';
-    const usage = name === 'server' ? 'serverAuth' : 'clientAuth';
-    openssl(
-      'req',
-      '-x509',
-      ...key,
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.crt`,
-      '-subj',
-      subject,
-      '-CA',
-      'ca.crt',
-      '-CAkey',
-      'ca.key',
-      '-addext',
-      'basicConstraints=critical,CA:FALSE',
-      '-addext',
-      `extendedKeyUsage=${usage}`,
-      '-addext',
-      'subjectAltName=DNS:localhost,IP:127.0.0.1',
-    );
-  }
 }
