@@ -192,13 +192,20 @@ class PrivateNode implements PrivateBroker {
 
   ctl(...args: string[]): Promise<string> {
     const program = join(this.#plan.binDir, 'rabbitmqctl');
-    const options = { cwd: this.dir, env: ctlEnvironment(this.#plan), timeout: 60_000, maxBuffer: 64 << 20 };
+    const options = {
+      cwd: this.dir,
+      env: ctlEnvironment(this.#plan),
+      timeout: 60_000,
+      // At SIGTERM Erlang ends with 0, which would pass for success.
+      killSignal: 'SIGKILL',
+      maxBuffer: 64 << 20,
+    } as const;
     return new Promise((resolve, reject) => {
       execFile(program, args, options, (error, stdout, stderr) => {
         if (!error) return resolve(stdout);
         reject(
           new Error(
-            `rabbitmqctl ${args.join(' ')} failed: ${stderr.trim() || stdout.trim() || error.message}`,
+            `rabbitmqctl ${args.join(' ')} failed: ${stderr.trim() || stdout.trim() || (error.killed ? 'it did not end within 60 s' : error.message)}`,
           ),
         );
       }).stdin?.end();

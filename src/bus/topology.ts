@@ -29,11 +29,10 @@ const retryMs = 500;
  * an earlier connection of this host has died
  */
 export async function declareTopology(session: Session, options: TopologyOptions): Promise<void> {
-  await ensureExchanges(session);
   const deadlineMs = performance.now() + options.waitMs;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await onChannel(session, (channel) => declareQueue(channel, options));
+      await withExchanges(session, (channel) => declareQueue(channel, options));
       return;
     } catch (error) {
       if (codeOf(error) !== resourceLocked) throw error;
@@ -72,28 +71,36 @@ async function declareQueue(
 }
 
 /** Makes sure that both exchanges are there: publishing to one that is not would cost the session. */
-export async function ensureExchanges(session: Session): Promise<void> {
-  await ensureExchange(session, rpcExchange, 'direct');
-  await ensureExchange(session, eventsExchange, 'topic');
+export function ensureExchanges(session: Session): Promise<void> {
+  return withExchanges(session, async () => {});
 }
 
-/** Who has the least permissions may not declare exchanges, but may look whether they are there. */
-async function ensureExchange(session: Session, name: string, type: 'direct' | 'topic'): Promise<void> {
+/**
+ * Does `declare` once both exchanges are there. Who has the least permissions may not declare exchanges, but may look whether they are there.
+ * All on one channel as far as nothing fails: each one more costs the broker time, at the worst moment, when all hosts come back at once.
+ */
+async function withExchanges(session: Session, declare: (channel: Channel) => Promise<void>): Promise<void> {
   try {
-    await onChannel(session, (channel) => channel.checkExchange(name));
+    await onChannel(session, async (channel) => {
+      for (const name of [rpcExchange, eventsExchange]) await channel.checkExchange(name);
+      await declare(channel);
+    });
   } catch (error) {
     if (codeOf(error) !== notFound) throw error;
-    await onChannel(session, (channel) => channel.assertExchange(name, type, { durable: true }));
+    await onChannel(session, async (channel) => {
+      await channel.assertExchange(rpcExchange, 'direct', { durable: true });
+      await channel.assertExchange(eventsExchange, 'topic', { durable: true });
+      await declare(channel);
+    });
   }
 }
 
-/** A failed declaration closes its channel; so each has one of its own. */
-async function onChannel<T>(session: Session, work: (channel: Channel) => Promise<T>): Promise<T> {
+/** A failed declaration closes its channel; so what may fail has one of its own. */
+async function onChannel(session: Session, work: (channel: Channel) => Promise<void>): Promise<void> {
   const channel = await session.model.createChannel();
   channel.on('error', () => {}); // the failed call tells it
-  const result = await work(channel);
+  await work(channel);
   await channel.close();
-  return result;
 }
 
 function codeOf(error: unknown): number | undefined {

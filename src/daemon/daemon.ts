@@ -166,7 +166,10 @@ export class Daemon {
     this.log.info({ node: process.version, pid: process.pid }, 'hostbusd starts');
     await this.#monitoring?.listen();
     this.#emitHost('started');
-    const beat = () => this.#emitHost('heartbeat');
+    // One that waits for the broker would tell of a moment that is over, and all hosts' would come at once after an outage.
+    const beat = () => {
+      if (this.#connectedAt !== undefined) this.#emitHost('heartbeat');
+    };
     this.#heartbeat = setInterval(beat, this.config.events.heartbeat * 1000);
     const domains = this.config.storage.domains.map(({ id, path, continue_copies }) => ({
       id,

@@ -44,7 +44,7 @@ describe('an outage of the broker', () => {
       return !returned;
     });
   const watched = async (hostId: string) => {
-    const bodies: { bootid: string; sequence: number; type: string; source: string }[] = [];
+    const bodies: { bootid: string; sequence: number; type: string; source: string; time: string }[] = [];
     for (;;) {
       const message = await client.channel.get('watched', { noAck: true });
       if (message === false) break;
@@ -137,13 +137,30 @@ describe('an outage of the broker', () => {
     assert.ok((first?.sequence ?? 0) >= 62);
   });
 
-  test('A broker that is killed costs no task, and its host comes back by itself.', async () => {
+  test('A broker that is killed costs no task, its host comes back by itself, and tells no heartbeats of the outage.', async () => {
+    const beating = await startHost('beating', { HOSTBUS_EVENTS_HEARTBEAT: '100ms' });
+    const at = (text: string) => String(beating.log.findLast(({ msg }) => msg === text)?.time);
     await client.close();
     await broker.kill();
+    await until('it has tried in vain', () => lines(beating, 'no session with the broker') >= 3);
     await broker.restart();
     await reconnect();
     await serves('early');
     assert.equal((await status('early', 'outlasts')).state, 'running');
+
+    const lost = at('lost the broker');
+    const connected = await until('it is back', () => {
+      const time = at('connected to the broker');
+      return time > lost && time;
+    });
+    const times: string[] = [];
+    await until('the next heartbeats', async () => {
+      times.push(...(await watched('beating')).map(({ time }) => time));
+      return times.filter((time) => time > connected).length >= 2;
+    });
+    const stale = times.filter((time) => time > lost && time < connected);
+    assert.deepEqual(stale, []);
+    await beating.kill();
   });
 
   test('While the broker takes no messages tasks go on; then answers and events come, with no reconnect.', async () => {
