@@ -101,6 +101,24 @@ if it has a capital letter or a dot, or is ping; else it is a HOST.`,
     load: async () => (await import('./events.ts')).events,
   },
   {
+    path: ['doctor'],
+    summary: 'check what hostbusd needs on this host, and say what to do',
+    details: `Runs on the host itself: configuration, service, user, limits, programs, clock, storage, broker, permissions, and whether a
+daemon answers. Changes nothing, and disturbs no daemon that runs. Without --config it takes what HOSTBUS_CONFIG names, else
+/etc/hostbus/hostbusd.toml; hostbusd.env beside it counts as the environment. With HOSTBUS_URL or --url the daemon is pinged as that
+user, and clocks are compared with those of other hosts.`,
+    args: [],
+    options: [
+      { flags: '--config <FILE>', description: "hostbusd's configuration, TOML", kind: 'file' },
+      { flags: '--user <NAME>', description: "look as this user, as root (default: the unit's user)" },
+    ],
+    examples: [
+      { line: 'hostbus doctor --config /etc/hostbus/hostbusd.toml', says: 'everything, on the host itself' },
+      { line: 'hostbus doctor --config /etc/hostbus/hostbusd.toml --json', says: 'for a program' },
+    ],
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  {
     path: ['completion'],
     summary: 'print a completion script for bash or zsh',
     args: [{ name: 'SHELL', description: 'bash or zsh', kind: 'shell' }],

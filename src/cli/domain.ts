@@ -5,7 +5,7 @@ import type { Context } from './context.ts';
 import type { Invocation } from './invocation.ts';
 import { isObject } from './json.ts';
 import { send } from './send.ts';
-import { formatBytes } from './units.ts';
+import { formatBytes } from '../lib/units.ts';
 
 export async function domainList(context: Context, given: Invocation): Promise<void> {
   const { domains } = await context.withClient((client) =>

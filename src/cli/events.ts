@@ -7,7 +7,7 @@ import { member, textMember } from './json.ts';
 import { percentOf } from './progress-bar.ts';
 import { nearest } from './suggest.ts';
 import { printable } from './text.ts';
-import { formatBytes } from './units.ts';
+import { formatBytes } from '../lib/units.ts';
 
 export async function events(context: Context, given: Invocation): Promise<void> {
   const count = given.count('count') ?? Number.POSITIVE_INFINITY;

@@ -6,7 +6,7 @@ import type { Host } from '../client/types.ts';
 import type { Context } from './context.ts';
 import { TaskCancelled, TaskFailed } from './errors.ts';
 import { ProgressLine, type Sight } from './progress-line.ts';
-import { formatBytes, formatSeconds } from './units.ts';
+import { formatBytes, formatSeconds } from '../lib/units.ts';
 
 export interface FollowOptions {
   /** Milliseconds from now until CallTimeout; undefined: no limit. */

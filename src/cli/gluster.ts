@@ -8,7 +8,7 @@ import { followOperation, throwUnlessCompleted } from './follow-operation.ts';
 import type { Invocation } from './invocation.ts';
 import { isObject, textMember } from './json.ts';
 import { send } from './send.ts';
-import { formatBytes, formatSeconds } from './units.ts';
+import { formatBytes, formatSeconds } from '../lib/units.ts';
 import { shellQuote } from './values.ts';
 
 export async function operationList(context: Context, given: Invocation): Promise<void> {

@@ -5,7 +5,7 @@ import type { Context } from './context.ts';
 import type { Invocation } from './invocation.ts';
 import { widthOf } from './io.ts';
 import { renderTable } from './table.ts';
-import { formatBytes, formatSeconds } from './units.ts';
+import { formatBytes, formatSeconds } from '../lib/units.ts';
 
 /** One heartbeat of the default configuration, and a second for its way. */
 const listenMs = 6000;

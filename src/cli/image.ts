@@ -8,7 +8,7 @@ import type { ImageRef, Invocation } from './invocation.ts';
 import { isObject, listMember, member } from './json.ts';
 import { percentOf } from './progress-bar.ts';
 import { type Sent, send } from './send.ts';
-import { formatBytes } from './units.ts';
+import { formatBytes } from '../lib/units.ts';
 
 const imageArgument = 'DOMAIN/IMAGE';
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { UsageError } from './errors.ts';
 import { uuidPattern } from './ids.ts';
-import { parseSize } from './units.ts';
+import { parseSize } from '../lib/units.ts';
 
 export interface ImageRef {
   readonly domainId: string;

@@ -4,7 +4,7 @@ import { isObject, member } from './json.ts';
 import type { Schema } from './openrpc.ts';
 import { countsBytes, propertySchema } from './schema.ts';
 import { printable } from './text.ts';
-import { formatBytes } from './units.ts';
+import { formatBytes } from '../lib/units.ts';
 
 /** @param schema - what the verb's document says about the value; `{}` when nothing is known */
 export function printValue(context: Context, value: unknown, schema: Schema): void {

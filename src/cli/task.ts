@@ -7,7 +7,7 @@ import { taskStates } from './ids.ts';
 import { checkTaskId, type Invocation } from './invocation.ts';
 import { printValue } from './print-value.ts';
 import { percentOf } from './progress-bar.ts';
-import { formatQuantity, formatSeconds } from './units.ts';
+import { formatQuantity, formatSeconds } from '../lib/units.ts';
 
 export async function taskList(context: Context, given: Invocation): Promise<void> {
   const wanted = given.list('state');

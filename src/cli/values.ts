@@ -4,7 +4,7 @@ import { isObject, listMember } from './json.ts';
 import type { Schema, VerbDoc } from './openrpc.ts';
 import { alternatives, countsBytes, type Fault, faultsOf, leaves, propertySchema } from './schema.ts';
 import { nearest } from './suggest.ts';
-import { parseSize } from './units.ts';
+import { parseSize } from '../lib/units.ts';
 
 interface Assignment {
   readonly path: string;

@@ -18,7 +18,8 @@ const allowed: Record<string, readonly string[]> = {
   'src/storage': ['src/tasks', 'src/programs', 'schemas', 'src/lib'],
   'src/gluster': ['src/tasks', 'src/programs', 'schemas', 'src/lib'],
   'src/client': ['src/bus', 'schemas', 'src/lib'],
-  'src/cli': ['src/client', 'schemas', 'src/lib'],
+  'src/cli': ['src/client', 'src/doctor', 'schemas', 'src/lib'],
+  'src/doctor': ['src/daemon', 'src/client', 'src/bus', 'src/storage', 'src/programs', 'schemas', 'src/lib'],
   'src/daemon': [
     'src/bus',
     'src/rpc',

@@ -13,6 +13,7 @@ import { type PrivateBroker, startPrivateBroker } from '../../rabbitmq/private-b
 import { commands } from '../../src/cli/command-list.ts';
 import type { Example } from '../../src/cli/command-spec.ts';
 import { connect } from '../../src/client/client.ts';
+import { makeCertificates } from '../lib/certificates.ts';
 import { startDaemon, type TestDaemon } from '../lib/daemon.ts';
 import { until } from '../lib/until.ts';
 
@@ -46,6 +47,10 @@ before(async () => {
   ]);
   broker = await startPrivateBroker();
   env = { PATH: `${dir}:${process.env.PATH}`, HOSTBUS_URL: broker.url, HOME: dir };
+  await writeFile(
+    join(dir, 'hostbusd.toml'),
+    `host_id = "h1"\nbroker.url = "${broker.url}"\nstorage.roots = ["${root}"]\nevents.heartbeat = 0.5\n`,
+  );
   h1 = await startH1();
   await succeed('domain', 'create', 'h1', domainId, root);
   await writeFile(join(root, 'source.raw'), randomBytes(64 * 1024 ** 2));
@@ -159,7 +164,7 @@ async function prepare(line: string): Promise<void> {
 
 async function runExample({ line, endless = false }: Example): Promise<Outcome> {
   const sourced = line.startsWith('source') ? ' && complete -p hostbus' : '';
-  const here = line.replaceAll('/srv/images', root) + sourced;
+  const here = line.replaceAll('/srv/images', root).replaceAll('/etc/hostbus', dir) + sourced;
   await prepare(line);
   if (!endless) return start('bash', ['-c', here]).ended;
   const running = start('bash', ['-c', `exec ${here}`]);
@@ -329,7 +334,7 @@ test('Whoever stops reading causes no failure', async () => {
 });
 
 test('TLS with certificates is taken from the environment and from options', async () => {
-  await makeCertificates();
+  await makeCertificates(dir);
   await using secure = await startPrivateBroker({
     tls: {
       caFile: join(dir, 'ca.crt'),
@@ -357,31 +362,6 @@ test('TLS with certificates is taken from the environment and from options', asy
   assert.equal(missing.code, 2);
   assert.match(missing.stderr, /--ca: .*nothing\.crt/);
 });
-
-async function makeCertificates(): Promise<void> {
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  const make = (name: string, subject: string, ...more: string[]) =>
-    promisify(execFile)(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        ...key,
-        '-keyout',
-        `${name}.key`,
-        '-out',
-        `${name}.crt`,
-        '-subj',
-        `/CN=${subject}`,
-        ...more,
-      ],
-      { cwd: dir, timeout: 20_000 },
-    );
-  const signed = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-addext', 'basicConstraints=critical,CA:FALSE'];
-  await make('ca', 'test CA');
-  await make('server', 'localhost', ...signed, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1');
-  await make('client', 'client', ...signed);
-}
 
 test('Verbs, parameters and their types come from the host itself', async () => {
   assert.equal((await json('call', 'h1', 'subtract', 'minuend=42', 'subtrahend=23')) as unknown, 19);
