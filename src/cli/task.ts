@@ -106,7 +106,7 @@ function print(context: Context, task: Task): void {
   printValue(context, { ...told, ...(error && { error }), ...(result !== undefined && { result }) }, {});
 }
 
-function stateOf(task: Task): string {
+export function stateOf(task: Task): string {
   if (task.cancelling && task.state === 'running') return 'cancelling';
   return task.state === 'running' && task.phase !== undefined ? `running (${task.phase})` : task.state;
 }
