@@ -12,7 +12,8 @@ import { watchService } from './service.ts';
 /** From sysexits.h, as service managers know them. */
 export const exitCodes = { ok: 0, usage: 64, unavailable: 69, software: 70, config: 78 } as const;
 
-const help = `hostbusd ${version}: serves this host's storage over the message bus
+/** What `--help` says. */
+export const help = `hostbusd ${version}: serves this host's storage over the message bus
 
 Usage: hostbusd [--config FILE] [--print-config]
 

@@ -144,7 +144,10 @@ class Watch {
     const context = this.#context;
     const hosts = sortedHosts(this.#view.hosts.values(), 'host').filter(({ stopping }) => !stopping);
     const tasks = [...this.#view.tasks.values()].map(({ task }) => task);
-    if (context.options.json) return context.json({ hosts: hosts.map(asDocument), tasks });
+    if (context.options.json) {
+      context.json({ hosts: hosts.map(asDocument), tasks });
+      return;
+    }
     context.table(columns, hosts.map(asRow), 'No host was heard; --wait SECONDS listens longer.');
     if (tasks.length > 0) context.line('');
     context.table(
