@@ -20,6 +20,9 @@ const project = fileURLToPath(new URL('../../', import.meta.url));
 const unit = join(project, 'packaging/hostbusd.service');
 const asRoot = process.getuid?.() === 0 ? {} : { skip: 'only root may install a package' };
 
+/** Some hundred MB are written and read. */
+const installLimitMs = 200_000;
+
 /** What runs on the copy; a line `== NAME` goes before what belongs together. */
 const visit = `
 set -eu
@@ -105,7 +108,7 @@ test(
       };
       child = execFile('unshare', ['-m', '-p', '-f', '--kill-child', 'sh', '-c', onCopy], {
         env,
-        timeout: 200_000,
+        timeout: installLimitMs,
         maxBuffer: 1 << 24,
       });
       let [output, errors] = ['', ''];
@@ -120,9 +123,13 @@ test(
       void ended.then((status) => {
         code = status;
       });
-      await until('the installed daemon is connected, or all has ended', () => {
-        return code !== undefined || output.includes('connected to the broker');
-      });
+      await until(
+        'the installed daemon is connected, or all has ended',
+        () => {
+          return code !== undefined || output.includes('connected to the broker');
+        },
+        installLimitMs,
+      );
       if (code !== undefined && output === '' && /overlay|unshare|mount/.test(errors)) return t.skip(errors);
       assert.equal(code, undefined, errors + output);
       await using client = await connect(broker.url);
