@@ -10,7 +10,7 @@ import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPrivateBroker } from '../rabbitmq/private-broker.ts';
-import { formatBytes } from '../src/cli/units.ts';
+import { formatBytes } from '../src/lib/units.ts';
 import { type Client, connect, HostbusError } from '../src/client/client.ts';
 import { startDaemon } from '../test/lib/daemon.ts';
 import { makeDiskImage } from './disk-image.ts';

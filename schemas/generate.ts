@@ -8,6 +8,7 @@ import { version } from '../src/lib/version.ts';
 import { asyncApiDocument } from './asyncapi.ts';
 import { Config } from './config.ts';
 import { errorTable } from './errors.ts';
+import { manPages } from '../packaging/man/man-pages.ts';
 import { openRpcDocument } from './openrpc.ts';
 import { verbs } from './verbs.ts';
 
@@ -18,6 +19,7 @@ export function generatedFiles(): Record<string, string> {
     'schemas/asyncapi.json': json(asyncApiDocument(version)),
     'schemas/config.json': json(Config),
     'packaging/hostbusd.toml': exampleConfig(),
+    ...manPages(),
     'docs/protocol.md': withErrorTable(readFileSync(new URL('../docs/protocol.md', import.meta.url), 'utf8')),
   };
 }

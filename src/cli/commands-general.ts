@@ -78,6 +78,27 @@ if it has a capital letter or a dot, or is ping; else it is a HOST.`,
     load: async () => (await import('./hosts.ts')).hosts,
   },
   {
+    path: ['top'],
+    summary: 'a live view of hosts, their tasks with progress, and events',
+    details: `Fills the terminal until q or Ctrl-C. Keys: up and down scroll, s sorts the hosts by ID, load or running tasks. Fed by events; a
+host is asked only when it is first heard of, and after a gap. Where standard output is no terminal it prints one table, as with --once.`,
+    args: [{ ...hostArgument, required: false }],
+    options: [
+      { flags: '--all', description: 'all hosts that are heard, in place of one HOST' },
+      { flags: '--once', description: 'print what there is as a table, and end' },
+      {
+        flags: '--wait <SECONDS>',
+        description: 'with --once --all: how long to listen (default: 6, one heartbeat and a second)',
+      },
+    ],
+    examples: [
+      { line: 'hostbus top h1', says: 'one host' },
+      { line: 'hostbus top --all --once', says: 'everyone who is heard within 6 seconds' },
+      { line: 'hostbus top h1 --json --once', says: 'for a program' },
+    ],
+    load: async () => (await import('./top/top.ts')).top,
+  },
+  {
     path: ['events'],
     summary: 'print events as they happen',
     details: 'Ends at Ctrl-C, or after --count events. Each filter that is left out lets everything through.',
@@ -99,6 +120,24 @@ if it has a capital letter or a dot, or is ping; else it is a HOST.`,
       { line: 'hostbus events --id copy-42 --json', says: 'one task, as JSON lines', endless: true },
     ],
     load: async () => (await import('./events.ts')).events,
+  },
+  {
+    path: ['doctor'],
+    summary: 'check what hostbusd needs on this host, and say what to do',
+    details: `Runs on the host itself: configuration, service, user, limits, programs, clock, storage, broker, permissions, and whether a
+daemon answers. Changes nothing, and disturbs no daemon that runs. Without --config it takes what HOSTBUS_CONFIG names, else
+/etc/hostbus/hostbusd.toml; hostbusd.env beside it counts as the environment. With HOSTBUS_URL or --url the daemon is pinged as that
+user, and clocks are compared with those of other hosts.`,
+    args: [],
+    options: [
+      { flags: '--config <FILE>', description: "hostbusd's configuration, TOML", kind: 'file' },
+      { flags: '--user <NAME>', description: "look as this user, as root (default: the unit's user)" },
+    ],
+    examples: [
+      { line: 'hostbus doctor --config /etc/hostbus/hostbusd.toml', says: 'everything, on the host itself' },
+      { line: 'hostbus doctor --config /etc/hostbus/hostbusd.toml --json', says: 'for a program' },
+    ],
+    load: async () => (await import('./doctor.ts')).doctor,
   },
   {
     path: ['completion'],

@@ -1,11 +1,11 @@
 /** `hostbus domain …`: storage domains as a host sees them. */
 import type { Domain } from '../../schemas/domain.ts';
+import { formatBytes } from '../lib/units.ts';
 import { ask } from './ask.ts';
 import type { Context } from './context.ts';
 import type { Invocation } from './invocation.ts';
 import { isObject } from './json.ts';
 import { send } from './send.ts';
-import { formatBytes } from './units.ts';
 
 export async function domainList(context: Context, given: Invocation): Promise<void> {
   const { domains } = await context.withClient((client) =>

@@ -12,11 +12,13 @@ export class UsageError extends Error {
   }
 }
 
-/** The user pressed Ctrl-C. */
+/** The user pressed Ctrl-C, or somebody ended the program. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
-  constructor() {
+  readonly signal: 'SIGINT' | 'SIGTERM';
+  constructor(signal: 'SIGINT' | 'SIGTERM' = 'SIGINT') {
     super('Interrupted');
+    this.signal = signal;
   }
 }
 
@@ -47,6 +49,14 @@ export class ImageDefective extends Error {
   override readonly name = 'ImageDefective';
   constructor(image: string, errorCount: number) {
     super(`Image ${image} is not in order: ${errorCount === 1 ? '1 error' : `${errorCount} errors`}`);
+  }
+}
+
+/** The doctor came to its end, and found something. */
+export class HostDefective extends Error {
+  override readonly name = 'HostDefective';
+  constructor(failedCount: number) {
+    super(`This host is not in order: ${failedCount === 1 ? '1 check' : `${failedCount} checks`} failed`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** `hostbus events`: what happens, as it happens. */
 import type { HostEvent } from '../client/types.ts';
+import { formatBytes } from '../lib/units.ts';
 import type { Context } from './context.ts';
 import { eventKinds, eventWords } from './ids.ts';
 import type { Invocation } from './invocation.ts';
@@ -7,7 +8,6 @@ import { member, textMember } from './json.ts';
 import { percentOf } from './progress-bar.ts';
 import { nearest } from './suggest.ts';
 import { printable } from './text.ts';
-import { formatBytes } from './units.ts';
 
 export async function events(context: Context, given: Invocation): Promise<void> {
   const count = given.count('count') ?? Number.POSITIVE_INFINITY;
@@ -56,10 +56,18 @@ function warnAbout(
 
 /** `12:00:01.123 h1 task progress copy-42  copyImage 45 % of 4 GiB`. */
 function eventLine(context: Context, event: HostEvent): string {
-  const time = event.time.slice(11, 23);
-  const words = [event.hostId, event.kind, event.event, event.id].map(printable);
-  const summary = printable(summaryOf(event));
-  return `${context.paint('dim', time)} ${words.join(' ')}${summary === '' ? '' : `  ${context.paint('cyan', summary)}`}`;
+  const { time, words, summary } = eventWordsOf(event);
+  return `${context.paint('dim', time)} ${words}${summary === '' ? '' : `  ${context.paint('cyan', summary)}`}`;
+}
+
+/** An event in words that can be printed: when, what, and what matters most of its data. */
+export function eventWordsOf(event: HostEvent): { time: string; words: string; summary: string } {
+  const words = [event.hostId, event.kind, event.event, event.id].map((word) => printable(String(word)));
+  return {
+    time: printable(String(event.time).slice(11, 23)),
+    words: words.join(' '),
+    summary: printable(summaryOf(event)),
+  };
 }
 
 /** What matters most of an event's data, in a few words. */

@@ -9,6 +9,7 @@ import {
   OutcomeUnknown,
 } from '../client/errors.ts';
 import {
+  HostDefective,
   ImageDefective,
   Interrupted,
   OperationFailed,
@@ -29,9 +30,10 @@ export const exitCodes = {
     meaning: 'the answer was lost and the host no longer knows the task: it may or may not have run',
   },
   cancelled: { code: 7, meaning: 'the task was cancelled, or the operation stopped' },
-  defective: { code: 8, meaning: 'the check found errors in the image' },
+  defective: { code: 8, meaning: 'the check found errors: in the image, or on the host' },
   internal: { code: 70, meaning: 'a mistake in hostbus itself' },
   interrupted: { code: 130, meaning: 'Ctrl-C; a task that was being followed goes on' },
+  terminated: { code: 143, meaning: 'SIGTERM; as with Ctrl-C' },
 } as const;
 
 /** The exit status that tells a failure. */
@@ -47,8 +49,9 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CallTimeout || error instanceof OperationTimeout) return exitCodes.timeout.code;
   if (error instanceof ConnectionClosed || error instanceof BrokerRefused) return exitCodes.broker.code;
   if (error instanceof OutcomeUnknown) return exitCodes.outcomeUnknown.code;
-  if (error instanceof ImageDefective) return exitCodes.defective.code;
-  if (error instanceof Interrupted) return exitCodes.interrupted.code;
+  if (error instanceof ImageDefective || error instanceof HostDefective) return exitCodes.defective.code;
+  if (error instanceof Interrupted)
+    return (error.signal === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted).code;
   return exitCodes.internal.code;
 }
 

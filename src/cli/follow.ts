@@ -3,10 +3,10 @@ import { HostbusError } from '../../schemas/errors.ts';
 import type { Task } from '../../schemas/task.ts';
 import { OutcomeUnknown } from '../client/errors.ts';
 import type { Host } from '../client/types.ts';
+import { formatBytes, formatSeconds } from '../lib/units.ts';
 import type { Context } from './context.ts';
 import { TaskCancelled, TaskFailed } from './errors.ts';
 import { ProgressLine, type Sight } from './progress-line.ts';
-import { formatBytes, formatSeconds } from './units.ts';
 
 export interface FollowOptions {
   /** Milliseconds from now until CallTimeout; undefined: no limit. */

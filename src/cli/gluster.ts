@@ -1,6 +1,7 @@
 /** `hostbus gluster …`: rebalances and removals of bricks. */
 import type { Operation } from '../../schemas/gluster-operations.ts';
 import type { Client } from '../client/types.ts';
+import { formatBytes, formatSeconds } from '../lib/units.ts';
 import { ask } from './ask.ts';
 import type { Context } from './context.ts';
 import { UsageError } from './errors.ts';
@@ -8,7 +9,6 @@ import { followOperation, throwUnlessCompleted } from './follow-operation.ts';
 import type { Invocation } from './invocation.ts';
 import { isObject, textMember } from './json.ts';
 import { send } from './send.ts';
-import { formatBytes, formatSeconds } from './units.ts';
 import { shellQuote } from './values.ts';
 
 export async function operationList(context: Context, given: Invocation): Promise<void> {

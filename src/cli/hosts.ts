@@ -1,16 +1,17 @@
 /** `hostbus hosts`: who is alive, from what hosts broadcast. Nobody is asked, so no host needs to be known beforehand. */
 import type { HostStats } from '../../schemas/host.ts';
 import type { Client, EventStream, HostEvent } from '../client/types.ts';
+import { formatBytes, formatSeconds } from '../lib/units.ts';
 import type { Context } from './context.ts';
 import type { Invocation } from './invocation.ts';
 import { widthOf } from './io.ts';
+import { member } from './json.ts';
 import { renderTable } from './table.ts';
-import { formatBytes, formatSeconds } from './units.ts';
 
 /** One heartbeat of the default configuration, and a second for its way. */
-const listenMs = 6000;
+export const listenMs = 6000;
 /** Three heartbeats missed. */
-const silentMs = 15_000;
+export const silentMs = 15_000;
 const redrawMs = 1000;
 
 export interface HostSeen {
@@ -23,7 +24,7 @@ export interface HostSeen {
   readonly stopping: boolean;
 }
 
-const columns = [
+export const columns = [
   { title: 'HOST' },
   { title: 'BOOT' },
   { title: 'UPTIME', align: 'right' },
@@ -88,17 +89,31 @@ async function subscribe(context: Context, client: Client): Promise<EventStream>
   return stream;
 }
 
-function remember(seen: Map<string, HostSeen>, { hostId, bootId, event, data }: HostEvent): HostSeen {
+export function remember(seen: Map<string, HostSeen>, { hostId, bootId, event, data }: HostEvent): HostSeen {
   const before = seen.get(hostId);
   const host: HostSeen = {
     hostId,
     bootId,
-    stats: event === 'heartbeat' ? data : before?.bootId === bootId ? before.stats : undefined,
+    stats: event === 'heartbeat' ? statsOf(data) : before?.bootId === bootId ? before.stats : undefined,
     seenAtMs: Date.now(),
     stopping: event === 'stopping',
   };
   seen.set(hostId, host);
   return host;
+}
+
+/** What a host says about itself, if it is what it should be. */
+export function statsOf(data: unknown): HostStats | undefined {
+  const tasks = member(data, 'tasks');
+  const numbers = [
+    member(data, 'uptime'),
+    member(data, 'rss'),
+    member(tasks, 'running'),
+    member(tasks, 'queued'),
+  ];
+  const sound =
+    numbers.every((value) => typeof value === 'number') && Array.isArray(member(data, 'loadAverage'));
+  return sound ? (data as HostStats) : undefined;
 }
 
 function sorted(seen: ReadonlyMap<string, HostSeen>): HostSeen[] {
@@ -118,7 +133,7 @@ function screen(context: Context): ((found: readonly HostSeen[]) => void) | unde
   };
 }
 
-function asRow({ hostId, bootId, stats, seenAtMs, stopping }: HostSeen): string[] {
+export function asRow({ hostId, bootId, stats, seenAtMs, stopping }: HostSeen): string[] {
   const agoMs = Date.now() - seenAtMs;
   const ago = agoMs < 1000 ? 'now' : `${formatSeconds(agoMs / 1000)} ago`;
   const seen = stopping ? `stopped ${ago}` : agoMs > silentMs ? `silent, ${ago}` : ago;
@@ -128,12 +143,16 @@ function asRow({ hostId, bootId, stats, seenAtMs, stopping }: HostSeen): string[
         String(stats.tasks.running),
         String(stats.tasks.queued),
         formatBytes(stats.rss),
-        (stats.loadAverage[0] ?? 0).toFixed(2),
+        formatLoad(stats),
       ]
     : ['?', '?', '?', '?', '?'];
   return [hostId, bootId, ...numbers, seen];
 }
 
-function asDocument({ hostId, bootId, stats, seenAtMs, stopping }: HostSeen): object {
+function formatLoad({ loadAverage: [load] }: HostStats): string {
+  return typeof load === 'number' ? load.toFixed(2) : '?';
+}
+
+export function asDocument({ hostId, bootId, stats, seenAtMs, stopping }: HostSeen): object {
   return { hostId, bootId, stopping, seenAt: new Date(seenAtMs).toISOString(), stats: stats ?? null };
 }

@@ -1,5 +1,6 @@
 /** `hostbus image …`: disk images of storage domains. */
 import type { ImageFormat, ImageStatus } from '../../schemas/image.ts';
+import { formatBytes } from '../lib/units.ts';
 import { allPages, ask } from './ask.ts';
 import type { Context } from './context.ts';
 import { ImageDefective, UsageError } from './errors.ts';
@@ -8,7 +9,6 @@ import type { ImageRef, Invocation } from './invocation.ts';
 import { isObject, listMember, member } from './json.ts';
 import { percentOf } from './progress-bar.ts';
 import { type Sent, send } from './send.ts';
-import { formatBytes } from './units.ts';
 
 const imageArgument = 'DOMAIN/IMAGE';
 

@@ -1,8 +1,8 @@
 /** What a command was given: its words and options, read with their types. */
 import { randomUUID } from 'node:crypto';
+import { parseSize } from '../lib/units.ts';
 import { UsageError } from './errors.ts';
 import { uuidPattern } from './ids.ts';
-import { parseSize } from './units.ts';
 
 export interface ImageRef {
   readonly domainId: string;

@@ -5,11 +5,17 @@ import { styleText } from 'node:util';
 export interface OutputStream extends Writable {
   isTTY?: boolean;
   columns?: number;
+  rows?: number;
+}
+
+export interface InputStream extends Readable {
+  isTTY?: boolean;
+  setRawMode?(raw: boolean): unknown;
 }
 
 /** The outside of one run; the real ones, or a test's. */
 export interface Io {
-  readonly stdin: Readable;
+  readonly stdin: InputStream;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -6,6 +6,7 @@ import type { CommandSpec } from './command-spec.ts';
 import { connectionSettings, connector, maskUrl } from './connection.ts';
 import { type Connector, Context } from './context.ts';
 import {
+  HostDefective,
   ImageDefective,
   Interrupted,
   OperationFailed,
@@ -110,7 +111,7 @@ function fail(state: RunState, failure: unknown): number {
   if (commander && commander.exitCode === 0) return exitCodes.ok.code; // help, version
   const { io, context, words } = state;
   const stopped = state.options.signal?.aborted === true;
-  const error = stopped ? new Interrupted() : commander ? usageOf(commander, words) : failure;
+  const error = stopped ? state.options.signal?.reason : commander ? usageOf(commander, words) : failure;
   // a wrong command line has no context yet
   const json = context?.options.json ?? words.includes('--json');
   if (error instanceof Interrupted) {
@@ -120,7 +121,7 @@ function fail(state: RunState, failure: unknown): number {
   }
   if (json) {
     // what was followed has been printed as it ended, with its error in it; what a check found has been printed, too
-    const ends = [TaskFailed, TaskCancelled, OperationFailed, ImageDefective];
+    const ends = [TaskFailed, TaskCancelled, OperationFailed, ImageDefective, HostDefective];
     if (ends.some((kind) => error instanceof kind)) return exitCodeOf(error);
     io.stdout.write(`${JSON.stringify(errorDocument(error))}\n`);
     return exitCodeOf(error);

@@ -1,10 +1,11 @@
 /** Any JSON value for people: names and values, lists as tables, bytes as sizes where the schema says that they are bytes. */
+
+import { formatBytes } from '../lib/units.ts';
 import type { Context } from './context.ts';
 import { isObject, member } from './json.ts';
 import type { Schema } from './openrpc.ts';
 import { countsBytes, propertySchema } from './schema.ts';
 import { printable } from './text.ts';
-import { formatBytes } from './units.ts';
 
 /** @param schema - what the verb's document says about the value; `{}` when nothing is known */
 export function printValue(context: Context, value: unknown, schema: Schema): void {

@@ -1,6 +1,6 @@
 /** What `hostbus` needs of the process that it runs in: signals, broken pipes, the end. */
 import { Interrupted } from './errors.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { run } from './main.ts';
 
 /** Runs, and ends the process. */
@@ -8,11 +8,14 @@ export async function main(words: readonly string[]): Promise<void> {
   const { stdin, stdout, stderr, env } = process;
   for (const stream of [stdout, stderr]) stream.on('error', leaveOnBrokenPipe);
   const stop = new AbortController();
-  process.on('SIGINT', () => {
-    // a second Ctrl-C waits for nothing
-    if (stop.signal.aborted) process.exit(exitCodes.interrupted.code);
-    stop.abort(new Interrupted());
-  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      const reason = new Interrupted(signal);
+      // a second one waits for nothing
+      if (stop.signal.aborted) process.exit(exitCodeOf(reason));
+      stop.abort(reason);
+    });
+  }
   const code = await run(words, { stdin, stdout, stderr, env }, { signal: stop.signal });
   // pipes are written in the background; a handle that somebody left open must not keep the process
   await Promise.all([flushed(stdout), flushed(stderr)]);

@@ -1,7 +1,7 @@
 /** The commander program, made from the declarations. */
 import { Command, Option } from 'commander';
 import { commands, groups } from './command-list.ts';
-import type { CommandSpec, OptionSpec } from './command-spec.ts';
+import type { ArgumentSpec, CommandSpec, OptionSpec } from './command-spec.ts';
 import { UsageError } from './errors.ts';
 import { exitCodeLines } from './exit-codes.ts';
 import { Invocation } from './invocation.ts';
@@ -33,12 +33,21 @@ export const globalOptions: readonly OptionSpec[] = [
   { flags: '--no-color', description: 'no colours (also: NO_COLOR); there are none unless on a terminal' },
 ];
 
+export const about = 'Command hosts over the message bus: call their verbs, watch their tasks and events.';
+
+/** Variables that every command looks at. */
+export const environment: readonly (readonly [name: string, meaning: string])[] = [
+  ['HOSTBUS_URL', 'the broker (else HOSTBUS_BROKER_URL, else amqp://localhost); commas between several'],
+  ['HOSTBUS_TLS_CA', 'certificate authorities for amqps://, PEM'],
+  ['HOSTBUS_TLS_CERT', 'client certificate, PEM'],
+  ['HOSTBUS_TLS_KEY', 'its key, PEM'],
+  ['HOSTBUS_TLS_PASSPHRASE', 'passphrase of the key'],
+  ['NO_COLOR', 'no colours'],
+];
+
 const overview = `
 Environment:
-  HOSTBUS_URL       the broker (else HOSTBUS_BROKER_URL, else amqp://localhost); commas between several
-  HOSTBUS_TLS_CA, HOSTBUS_TLS_CERT, HOSTBUS_TLS_KEY, HOSTBUS_TLS_PASSPHRASE
-                    for amqps://
-  NO_COLOR          no colours
+${environment.map(([name, meaning]) => `  ${name.padEnd(24)}${meaning}`).join('\n')}
 
 Exit status:
 ${exitCodeLines().join('\n')}
@@ -51,7 +60,7 @@ Examples:
 
 export function buildProgram(version: string, execute: Execute): Command {
   const program = new Command('hostbus')
-    .description('Command hosts over the message bus: call their verbs, watch their tasks and events.')
+    .description(about)
     .version(version)
     .helpCommand('help [command...]', 'show the help of a command')
     .addHelpText('after', overview)
@@ -79,13 +88,16 @@ function group(program: Command, parents: Map<string, Command>, path: readonly s
   return made;
 }
 
+/** How an argument is written: `HOST`, `[METHOD]`, `[PARAMS...]`. */
+export function argumentWord({ name, required = true, rest = false }: ArgumentSpec): string {
+  const word = rest ? `${name}...` : name;
+  return required ? `<${word}>` : `[${word}]`;
+}
+
 function addCommand(parent: Command, spec: CommandSpec, execute: Execute): void {
   const command = parent.command(spec.path.at(-1) ?? '').summary(spec.summary);
   command.description(sentence(spec.summary) + (spec.details === undefined ? '' : `\n\n${spec.details}`));
-  for (const { name, description, required = true, rest = false } of spec.args) {
-    const word = rest ? `${name}...` : name;
-    command.argument(required ? `<${word}>` : `[${word}]`, description);
-  }
+  for (const argument of spec.args) command.argument(argumentWord(argument), argument.description);
   addOptions(command, spec.options);
   const lines = spec.examples.map(({ line, says }) => `  # ${says}\n  ${line}`);
   command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
@@ -101,16 +113,13 @@ function addCommand(parent: Command, spec: CommandSpec, execute: Execute): void 
   });
 }
 
-function sentence(text: string): string {
+export function sentence(text: string): string {
   return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
 }
 
 function addOptions(command: Command, specs: readonly OptionSpec[]): void {
   for (const { flags, description, choices, open = false, repeatable = false } of specs) {
-    const option = new Option(
-      flags,
-      choices && !open ? `${description}: ${choices.join(', ')}` : description,
-    );
+    const option = new Option(flags, optionText({ flags, description, ...(choices && { choices }), open }));
     if (repeatable) {
       option.argParser((value: string, before: readonly string[] | undefined) => {
         if (choices) for (const item of value.split(',')) checkChoice(flags, item, choices);
@@ -119,6 +128,11 @@ function addOptions(command: Command, specs: readonly OptionSpec[]): void {
     } else if (choices && !open) option.argParser((value: string) => checkChoice(flags, value, choices));
     command.addOption(option);
   }
+}
+
+/** What help says of an option. */
+export function optionText({ description, choices, open = false }: OptionSpec): string {
+  return choices && !open ? `${description}: ${choices.join(', ')}` : description;
 }
 
 function checkChoice(flags: string, value: string, choices: readonly string[]): string {

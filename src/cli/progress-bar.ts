@@ -1,6 +1,7 @@
 /** How far a task is, as one line: share, amount, rate, time left. */
+
+import { formatBytes, formatCount, formatQuantity, formatSeconds } from '../lib/units.ts';
 import { pad, printable, textWidth, truncate } from './text.ts';
-import { formatBytes, formatCount, formatQuantity, formatSeconds } from './units.ts';
 
 export interface ProgressView {
   /** What is going on: the task's ID, its phase. */

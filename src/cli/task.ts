@@ -1,5 +1,6 @@
 /** `hostbus task …`: looking at tasks, waiting for them, asking them to stop. */
 import type { Task } from '../../schemas/task.ts';
+import { formatQuantity, formatSeconds } from '../lib/units.ts';
 import { allPages, ask } from './ask.ts';
 import type { Context } from './context.ts';
 import { followTask, throwUnlessSucceeded } from './follow.ts';
@@ -7,7 +8,6 @@ import { taskStates } from './ids.ts';
 import { checkTaskId, type Invocation } from './invocation.ts';
 import { printValue } from './print-value.ts';
 import { percentOf } from './progress-bar.ts';
-import { formatQuantity, formatSeconds } from './units.ts';
 
 export async function taskList(context: Context, given: Invocation): Promise<void> {
   const wanted = given.list('state');
@@ -106,7 +106,7 @@ function print(context: Context, task: Task): void {
   printValue(context, { ...told, ...(error && { error }), ...(result !== undefined && { result }) }, {});
 }
 
-function stateOf(task: Task): string {
+export function stateOf(task: Task): string {
   if (task.cancelling && task.state === 'running') return 'cancelling';
   return task.state === 'running' && task.phase !== undefined ? `running (${task.phase})` : task.state;
 }

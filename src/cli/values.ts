@@ -1,10 +1,11 @@
 /** From the words of a command line to the params of a call, typed by the verb's schema. */
+
+import { parseSize } from '../lib/units.ts';
 import { UsageError } from './errors.ts';
 import { isObject, listMember } from './json.ts';
 import type { Schema, VerbDoc } from './openrpc.ts';
 import { alternatives, countsBytes, type Fault, faultsOf, leaves, propertySchema } from './schema.ts';
 import { nearest } from './suggest.ts';
-import { parseSize } from './units.ts';
 
 interface Assignment {
   readonly path: string;

@@ -22,6 +22,7 @@ export class Subscription implements EventStream {
     acknowledge: (m: ConsumeMessage) => void;
   }>();
   readonly #gapListeners: (() => void)[] = [];
+  readonly #lostListeners: (() => void)[] = [];
   #channelClose: (() => Promise<void>) | undefined;
   #sessions = 0;
   #unacknowledged = 0;
@@ -65,10 +66,15 @@ export class Subscription implements EventStream {
 
   lost(): void {
     this.#channelClose = undefined;
+    for (const listener of this.#lostListeners) listener();
   }
 
   onGap(listener: () => void): void {
     this.#gapListeners.push(listener);
+  }
+
+  onLost(listener: () => void): void {
+    this.#lostListeners.push(listener);
   }
 
   /** The next event; undefined at the end, or after `timeoutMs`. */

@@ -126,5 +126,7 @@ export interface EventStream extends AsyncIterable<HostEvent> {
   readonly ready: Promise<void>;
   /** Told when events may have been missed: after a reconnect of this client. */
   onGap(listener: () => void): void;
+  /** Told when the connection is lost; this client tries again by itself until it can tell `onGap`. May be told more than once. */
+  onLost(listener: () => void): void;
   close(): Promise<void>;
 }

@@ -4,9 +4,9 @@ import { parseArgs } from 'node:util';
 import type { Config } from '../../schemas/config.ts';
 import { TlsFailure } from '../bus/tls.ts';
 import { HostIdTaken } from '../bus/topology.ts';
-import { ListenRefused, loadMonitoring, type MakeMonitoring } from '../monitoring/monitoring.ts';
 import { exitAtOnce } from '../lib/libc.ts';
 import { version } from '../lib/version.ts';
+import { ListenRefused, loadMonitoring, type MakeMonitoring } from '../monitoring/monitoring.ts';
 import { ConfigError, fileVariable, loadConfig, printConfig } from './config.ts';
 import { Daemon } from './daemon.ts';
 import { reloadConfig } from './reload.ts';
@@ -15,7 +15,8 @@ import { watchService } from './service.ts';
 /** From sysexits.h, as service managers know them. */
 export const exitCodes = { ok: 0, usage: 64, unavailable: 69, software: 70, config: 78 } as const;
 
-const help = `hostbusd ${version}: serves this host's storage over the message bus
+/** What `--help` says. */
+export const help = `hostbusd ${version}: serves this host's storage over the message bus
 
 Usage: hostbusd [--config FILE] [--print-config]
 

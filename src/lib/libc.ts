@@ -25,6 +25,7 @@ const functions = {
   // Variadic in C; koffi cannot call those asynchronously, and Linux passes these arguments alike on x86-64 and arm64.
   ioctlClone: library.func('int ioctl(int fd, unsigned long request, _In_ file_clone_range *range)'),
   ioctlFiemap: library.func('int ioctl(int fd, unsigned long request, _Inout_ uint8_t *map)'),
+  adjtimex: library.func('int adjtimex(_Inout_ uint8_t *timex)'),
   exit: library.func('void _exit(int status)'),
 } as const;
 
@@ -180,6 +181,16 @@ export async function allocate(fd: number, lengthBytes: number): Promise<void> {
  */
 export async function punchHole(fd: number, offset: number, lengthBytes: number): Promise<void> {
   await call('fallocate', functions.fallocate, fd, punchHoleKeepingSize, offset, lengthBytes);
+}
+
+/** Whether somebody keeps the clock in step with others, and by how much it may be wrong, as the kernel was told. Changes nothing. */
+export async function kernelClock(): Promise<{ synchronized: boolean; maxErrorMs: number }> {
+  // struct timex: `modes` 0 asks only; `maxerror`, microseconds, is its third 8-byte word after it.
+  const timex = Buffer.alloc(256);
+  await call('adjtimex', functions.adjtimex, timex);
+  const maxErrorUs = Number(timex.readBigInt64LE(24));
+  // The kernel adds up its own drift: at 16 s it calls itself unsynchronized.
+  return { synchronized: maxErrorUs < 16_000_000, maxErrorMs: maxErrorUs / 1000 };
 }
 
 /**

@@ -18,7 +18,7 @@ import type { Logger } from 'pino';
 import type { HostbusError } from '../../schemas/errors.ts';
 import type { Task } from '../../schemas/task.ts';
 import { version } from '../lib/version.ts';
-import type { Caller } from '../rpc/rpc-server.ts';
+import type { Caller } from '../rpc/call-observer.ts';
 
 interface Origin {
   readonly hostId: string;

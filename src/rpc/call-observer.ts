@@ -1,5 +1,12 @@
-/** Who is told of each call, for metrics and traces. */
-import type { Caller } from './rpc-server.ts';
+/** Who calls, and who is told of each call, for metrics and traces. */
+
+/** What is known of a caller beside the body. */
+export interface Caller {
+  /** As the broker verified it. */
+  readonly user?: string | undefined;
+  readonly flowId?: string | undefined;
+  readonly traceparent?: string | undefined;
+}
 
 export interface CallObserver {
   /**

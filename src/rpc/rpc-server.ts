@@ -14,7 +14,7 @@ import type { Implementation, ImplementationsOf } from '../tasks/task-context.ts
 import type { TaskTable } from '../tasks/task-table.ts';
 import type { AccessCheck } from './access.ts';
 import { parseBody } from './body.ts';
-import type { CallObserver } from './call-observer.ts';
+import type { Caller, CallObserver } from './call-observer.ts';
 import { compileParams } from './params.ts';
 import { checkRequest, echoableId, type Request } from './request.ts';
 
@@ -36,14 +36,6 @@ export function serveAll<List extends readonly Verb[]>(
 ): ServedVerb[] {
   const byName = implementations as Readonly<Record<string, unknown>>;
   return verbs.map((verb) => ({ verb, implementation: byName[verb.name] as Implementation<Verb> }));
-}
-
-/** What is known of a caller beside the body. */
-export interface Caller {
-  /** As the broker verified it. */
-  readonly user?: string | undefined;
-  readonly flowId?: string | undefined;
-  readonly traceparent?: string | undefined;
 }
 
 /** Sends an answer's bytes; undefined where the caller wants none. */

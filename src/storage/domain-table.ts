@@ -152,15 +152,19 @@ export class DomainTable {
   }
 
   /**
-   * Looks at a directory that should hold a domain.
+   * Looks at a directory that should hold a domain, and at no other that somebody puts in its place.
    *
    * @throws {HostbusError} DomainUnavailable, also when it does not answer in time
    */
   async probe(directory: string, domainId: string): Promise<DomainLook> {
+    return this.#probe(directory, domainId, () =>
+      inDirectory(directory, (pinned) => lookAtDomain(pinned, domainId)),
+    );
+  }
+
+  async #probe(directory: string, domainId: string, work: () => Promise<DomainLook>): Promise<DomainLook> {
     try {
-      const look = await this.#looks.run(directory, () =>
-        inDirectory(directory, (pinned) => lookAtDomain(pinned, domainId)),
-      );
+      const look = await this.#looks.run(directory, work);
       this.#hanging.delete(directory);
       return look;
     } catch (error) {
@@ -186,7 +190,11 @@ export class DomainTable {
 
   async #see(entry: DomainEntry, directory: string): Promise<Domain> {
     try {
-      return domainSeen(entry, await this.probe(directory, entry.domainId));
+      // Not held open, as `probe` does: a look every few seconds must not be what keeps somebody from unmounting.
+      const look = await this.#probe(directory, entry.domainId, () =>
+        lookAtDomain(directory, entry.domainId),
+      );
+      return domainSeen(entry, look);
     } catch (error) {
       const message = error instanceof Error ? error.message : 'Looking at it failed';
       return { ...entry.last, status: 'down', message, lastCheckedAt: new Date().toISOString() };

@@ -19,7 +19,8 @@ const allowed: Record<string, readonly string[]> = {
   'src/gluster': ['src/tasks', 'src/programs', 'schemas', 'src/lib'],
   'src/monitoring': ['src/rpc', 'schemas', 'src/lib'],
   'src/client': ['src/bus', 'schemas', 'src/lib'],
-  'src/cli': ['src/client', 'schemas', 'src/lib'],
+  'src/cli': ['src/client', 'src/doctor', 'schemas', 'src/lib'],
+  'src/doctor': ['src/daemon', 'src/client', 'src/bus', 'src/storage', 'src/programs', 'schemas', 'src/lib'],
   'src/daemon': [
     'src/bus',
     'src/rpc',

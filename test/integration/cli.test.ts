@@ -47,6 +47,10 @@ before(async () => {
   ]);
   broker = await startPrivateBroker();
   env = { ...programEnvironment(), PATH: `${dir}:${process.env.PATH}`, HOSTBUS_URL: broker.url, HOME: dir };
+  await writeFile(
+    join(dir, 'hostbusd.toml'),
+    `host_id = "h1"\nbroker.url = "${broker.url}"\nstorage.roots = ["${root}"]\nevents.heartbeat = 0.5\n`,
+  );
   h1 = await startH1();
   await succeed('domain', 'create', 'h1', domainId, root);
   await writeFile(join(root, 'source.raw'), randomBytes(64 * 1024 ** 2));
@@ -160,7 +164,7 @@ async function prepare(line: string): Promise<void> {
 
 async function runExample({ line, endless = false }: Example): Promise<Outcome> {
   const sourced = line.startsWith('source') ? ' && complete -p hostbus' : '';
-  const here = line.replaceAll('/srv/images', root) + sourced;
+  const here = line.replaceAll('/srv/images', root).replaceAll('/etc/hostbus', dir) + sourced;
   await prepare(line);
   if (!endless) return start('bash', ['-c', here]).ended;
   const running = start('bash', ['-c', `exec ${here}`]);

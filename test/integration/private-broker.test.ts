@@ -10,8 +10,8 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import amqp from 'amqplib';
 import { type PrivateBroker, startPrivateBroker } from '../../rabbitmq/private-broker.ts';
-import { makeAuthority } from '../lib/certificates.ts';
 import { identify, isAlive } from '../../rabbitmq/process-identity.ts';
+import { makeAuthority } from '../lib/certificates.ts';
 
 const LAUNCHER_MODULE = join(import.meta.dirname, '../../rabbitmq/private-broker.ts');
 

@@ -154,6 +154,7 @@ function fakeEvents(events: readonly HostEvent[], signal: AbortSignal | undefine
   return {
     ready: Promise.resolve(),
     onGap: () => undefined,
+    onLost: () => undefined,
     close: async () => closed.resolve(),
     async *[Symbol.asyncIterator]() {
       yield* events;

@@ -10,7 +10,7 @@ import {
 import { nearest } from '../../../src/cli/suggest.ts';
 import { renderPairs, renderTable } from '../../../src/cli/table.ts';
 import { pad, printable, textWidth, truncate } from '../../../src/cli/text.ts';
-import { formatBytes, formatSeconds, parseSize } from '../../../src/cli/units.ts';
+import { formatBytes, formatSeconds, parseSize } from '../../../src/lib/units.ts';
 
 const anyText = fc.oneof(
   fc.string({ unit: 'grapheme' }),
