@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeDiskImage } from '../demo/disk-image.ts';
 import { replaceFile } from '../src/lib/atomic-file.ts';
-import { defaultTuning } from '../src/storage/options.ts';
 import { CopyRun } from '../src/storage/copy-data.ts';
+import { defaultTuning } from '../src/storage/options.ts';
 import { median, row } from './round-trips.ts';
 import { warmMemory } from './warm-memory.ts';
 

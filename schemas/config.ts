@@ -96,7 +96,7 @@ export const Config = StrictObject({
       description: "Gluster's command line: a name that is looked for in PATH, or an absolute path",
     }),
     timeout: Duration(
-      'How long one command of Gluster may take, in whole seconds. It is told to give up by then itself, and killed a little later',
+      'How long one command of Gluster may take, in whole seconds. It is told to give up by then itself, and killed a little later. What is slow by nature may take 2.5 or 5 times as long',
       120,
       1,
     ),

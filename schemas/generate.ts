@@ -3,12 +3,12 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { manPages } from '../packaging/man/man-pages.ts';
 import { exampleConfig } from '../src/daemon/example-config.ts';
 import { version } from '../src/lib/version.ts';
 import { asyncApiDocument } from './asyncapi.ts';
 import { Config } from './config.ts';
 import { errorTable } from './errors.ts';
-import { manPages } from '../packaging/man/man-pages.ts';
 import { openRpcDocument } from './openrpc.ts';
 import { verbs } from './verbs.ts';
 

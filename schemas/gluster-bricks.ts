@@ -1,7 +1,7 @@
 /** Gluster: the bricks of volumes, and the file systems that they are on. */
 import Type from 'typebox';
 import { NoParams, OpenObject, StrictObject } from './common.ts';
-import { Brick, Force, glusterChange, glusterQuery, VolumeName } from './gluster-common.ts';
+import { Brick, Force, glusterChange, glusterErrors, glusterQuery, VolumeName } from './gluster-common.ts';
 import { Volume, volumeErrors, volumeSubject } from './gluster-volumes.ts';
 import { defineVerb } from './verb.ts';
 
@@ -98,7 +98,7 @@ export const createBrick = defineVerb({
     fileSystemUuid: Type.String(),
     size: Type.Integer({ minimum: 0, description: 'Bytes of the device' }),
   }),
-  errors: ['DeviceInUse', 'InvalidPath', 'GlusterError'],
+  errors: [...glusterErrors, 'DeviceInUse', 'InvalidPath'],
   access: 'admin',
   subject: ({ device }) => ({ kind: 'brick', id: device }),
   example: { device: '/dev/sdb', mountPoint: '/bricks/b1' },
@@ -145,7 +145,7 @@ export const listStorageDevices = defineVerb({
   doc: 'Lists the block devices of the host, what they hold, and which can become bricks.',
   params: NoParams,
   result: OpenObject({ devices: Type.Array(StorageDevice) }),
-  errors: ['GlusterError'],
+  errors: glusterErrors,
   example: {},
 });
 

@@ -36,8 +36,9 @@ export async function examinePermissions(session: Session, hostId: string): Prom
     [`declare queue ${queue}`, declare(queue)],
     ['send answers', publish('', 'hostbus-doctor')],
   ];
-  // There is no such binding.
-  const unbind = (channel: Channel) => channel.unbindQueue(queue, rpcExchange, 'hostbus-doctor');
+  // There is no binding with such an argument.
+  const unbind = (channel: Channel) =>
+    channel.unbindQueue(queue, rpcExchange, hostId, { 'hostbus-doctor': true });
   if (!missing.includes(rpcExchange)) attempts.push([`bind ${queue} to ${rpcExchange}`, unbind]);
   // The daemon's queue is exclusive to its connection: nobody else gets a message out of it.
   if (await isForDaemonsOnly(session, queue))
@@ -77,6 +78,7 @@ function commands(session: Session, hostId: string): string[] {
   const rpc = rpcExchange.replaceAll('.', '\\.');
   return [
     `On the broker: rabbitmqctl set_permissions -p '${vhost}' '${user}' '^(${queue})$' '^(${queue}|${events}|amq\\.default|amq\\.topic|amq\\.direct)$' '^(${queue}|${rpc})$'`,
+    `rabbitmqctl set_topic_permissions -p '${vhost}' '${user}' ${rpcExchange} '^$' '^${hostId}$'`,
     `rabbitmqctl set_topic_permissions -p '${vhost}' '${user}' ${eventsExchange} '^${hostId}\\.' '^$'`,
     'Where the exchanges are missing, make them first: rabbitmq/make-definitions.ts (docs/broker.md)',
   ];

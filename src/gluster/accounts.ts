@@ -32,6 +32,17 @@ export async function findGroup(name: string, log: Logger): Promise<Group | unde
   return { gid: Number(gid), members: members.split(',').filter(Boolean) };
 }
 
+/** The homes of all users that the system lists. */
+export async function listHomes(log: Logger): Promise<string[]> {
+  const { stdout } = await runTool('getent', ['passwd'], {
+    log,
+    timeoutMs: options.timeoutMs,
+    from: 'libc-bin',
+  });
+  const homes = stdout.split('\n').map((line) => line.split(':')[5] ?? '');
+  return [...new Set(homes.filter((home) => home.startsWith('/')))];
+}
+
 /** A user with a home and this first group. */
 export async function makeUser(name: string, group: string, log: Logger): Promise<void> {
   await runTool('useradd', ['--create-home', '--gid', group, '--shell', '/bin/bash', name], {

@@ -1,13 +1,15 @@
 /** Keys in a user's `~/.ssh/authorized_keys`. The user may have put anything there, so no symbolic link is followed. */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rmdir } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { errnoCode, removeFile, writeNewFile } from '../lib/atomic-file.ts';
+import { errnoCode, ignoring, removeFile, writeNewFile } from '../lib/atomic-file.ts';
 import { findUser, type User } from './accounts.ts';
 import { hostRefusal } from './tools.ts';
 
 const maxBytes = 4 * 1024 * 1024;
 const noLink = constants.O_NOFOLLOW;
+const temporaryFile = '.authorized_keys.hostbus-new';
+const temporaryDirectory = '.ssh.hostbus-new';
 
 /**
  * Adds what is missing, in one step.
@@ -41,7 +43,7 @@ async function addTo({ home, uid, gid }: User, keys: readonly string[]): Promise
     const missing = [...new Set(keys)].filter((key) => !known.has(key));
     if (missing.length === 0) return 0;
     const gap = before === '' || before.endsWith('\n') ? '' : '\n';
-    const temporary = `${folder}/.authorized_keys.hostbus-new`;
+    const temporary = `${folder}/${temporaryFile}`;
     await removeFile(temporary);
     await writeNewFile(temporary, `${before}${gap}${missing.join('\n')}\n`, { mode: 0o600, uid, gid });
     await rename(temporary, path);
@@ -61,10 +63,25 @@ async function openSsh(home: string, owner: { uid: number; gid: number }): Promi
   } catch (error) {
     if (errnoCode(error) !== 'ENOENT') throw error;
   }
-  await mkdir(path, { mode: 0o700 });
-  const made = await open(path, flags);
-  await made.chown(owner.uid, owner.gid);
-  return made;
+  const temporary = `${home}/${temporaryDirectory}`;
+  await ignoring(['ENOENT'], rmdir(temporary));
+  await mkdir(temporary, { mode: 0o700 });
+  const made = await open(temporary, flags);
+  try {
+    // Nobody who is killed here leaves a directory that its user cannot enter.
+    await made.chown(owner.uid, owner.gid);
+    await rename(temporary, path);
+    return made;
+  } catch (error) {
+    await made.close();
+    throw error;
+  }
+}
+
+/** What a daemon that died while it wrote has left in this home. */
+export async function tidyHome(home: string): Promise<void> {
+  await ignoring(['ENOENT'], rmdir(`${home}/${temporaryDirectory}`));
+  await ignoring(['ENOTDIR'], removeFile(`${home}/.ssh/${temporaryFile}`));
 }
 
 async function read(path: string): Promise<string> {

@@ -20,12 +20,15 @@ import {
   type Signature,
   signaturesOf,
 } from '../programs/block-devices.ts';
-import { ProgramFailed } from '../programs/run.ts';
 import { addToFstab, findFstabEntry, fstabPath } from './fstab.ts';
+import { asTool } from './tools.ts';
+
+/** That have the programs. */
+const packages = 'util-linux and xfsprogs';
 
 /** @throws {HostbusError} GlusterError: the devices could not be listed */
 export async function listStorageDevices(log: Logger): Promise<StorageDevice[]> {
-  const found = await asGluster(() => listBlockDevices(log));
+  const found = await asTool(packages, () => listBlockDevices(log));
   const inUse = new Set(found.map(({ parent }) => parent));
   const devices: StorageDevice[] = [];
   // One after the other: a broken disk that answers slowly makes this slow, not the host.
@@ -61,14 +64,14 @@ export async function createBrick(
   log: Logger,
 ): Promise<ResultOf<typeof createBrickVerb>> {
   const path = await blockDevice(device);
-  const [found, ...above] = await asGluster(() => listBlockDevices(log, path));
+  const [found, ...above] = await asTool(packages, () => listBlockDevices(log, path));
   if (found === undefined) throw new HostbusError('InvalidPath', `${path} is not listed by lsblk`, { path });
   await refuseInUse(found, above);
-  const signatures = await asGluster(() => signaturesOf(path, log));
+  const signatures = await asTool(packages, () => signaturesOf(path, log));
   await refuseOccupied(mountPoint);
   const begun = await beginning(path, mountPoint, signatures);
   const fileSystemUuid = begun ?? randomUUID();
-  await asGluster(async () => {
+  await asTool(packages, async () => {
     if (begun === undefined) {
       if (signatures.length > 0) {
         if (!force) throw holdsSomething(path, signatures);
@@ -158,24 +161,4 @@ function kindOf(type: string): (typeof deviceKinds)[number] {
   if (type === 'mpath') return 'multipath';
   if (type.startsWith('raid') || type === 'linear' || type === 'md') return 'raid';
   return (['disk', 'lvm', 'crypt', 'loop'] as const).find((kind) => kind === type) ?? 'other';
-}
-
-/** Tells the failure of a program or of the file system in the words of the contract. */
-async function asGluster<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const code = errnoCode(error);
-    if (!(error instanceof ProgramFailed) && code === undefined) throw error;
-    const program = error instanceof ProgramFailed ? error : undefined;
-    const data = {
-      command: program?.command ?? null,
-      opErrno: null,
-      opErrstr: null,
-      exitCode: program?.exitCode ?? null,
-      stderr: program?.stderr.slice(-1000) ?? '',
-    };
-    const message = error instanceof Error ? error.message : String(code);
-    throw new HostbusError('GlusterError', message, data, { cause: error });
-  }
 }

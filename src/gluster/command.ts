@@ -27,8 +27,8 @@ export const defaultTuning: CommandTuning = {
 
 export interface CommandOptions {
   readonly log: Logger;
-  /** The least time limit, where Gluster's own for this command is longer than most. Seconds. */
-  readonly leastTimeoutS?: number;
+  /** How many times as long as others it may take, since it is slow by nature. @default 1 */
+  readonly patience?: number;
   /** The command answers in plain text; see {@link GlusterOptions.plain}. */
   readonly plain?: boolean;
 }
@@ -68,10 +68,10 @@ export class GlusterCommands {
    */
   async reply(
     args: readonly string[],
-    { log, leastTimeoutS = 0, plain = false }: CommandOptions,
+    { log, patience = 1, plain = false }: CommandOptions,
   ): Promise<GlusterReply> {
     const { tries, firstWaitMs, maxWaitMs, graceMs } = this.#tuning;
-    const timeoutS = Math.max(this.#timeoutS, leastTimeoutS);
+    const timeoutS = Math.ceil(this.#timeoutS * patience);
     const { signal } = this.#closing;
     const once = { program: this.#program, log, timeoutS, graceMs, plain, signal };
     for (let attempt = 1; ; attempt += 1) {
@@ -80,6 +80,11 @@ export class GlusterCommands {
       if (attempt >= tries) throw refusal(reply);
       await this.#wait(backoffMs(attempt, firstWaitMs, maxWaitMs), reply);
     }
+  }
+
+  /** How long a program may take that asks glusterd by itself. @param patience - see {@link CommandOptions} */
+  limitMs(patience = 1): number {
+    return this.#timeoutS * patience * 1000 + this.#tuning.graceMs;
   }
 
   /** Ends what is under way, of our side: glusterd goes on with what it was asked for. */

@@ -1,8 +1,9 @@
 /** The table of file systems that are mounted at boot, `/etc/fstab`. */
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { errnoCode, replaceFile } from '../lib/atomic-file.ts';
+import { errnoCode, removeFile, replaceFile, temporaryPath } from '../lib/atomic-file.ts';
 
 export const fstabPath = '/etc/fstab';
+const tag = 'hostbus';
 
 export interface FstabEntry {
   /** Such as `UUID=…` or `/dev/sdb`. */
@@ -30,7 +31,12 @@ export async function addToFstab(line: string, path = fstabPath): Promise<void> 
     (found) => found.mode & 0o7777,
     () => 0o644,
   );
-  await replaceFile(target, `${before}${gap}${line}\n`, 'hostbus', { flushDirectory: true, mode });
+  await replaceFile(target, `${before}${gap}${line}\n`, tag, { flushDirectory: true, mode });
+}
+
+/** What a daemon that died while it wrote has left. */
+export async function tidyFstab(path = fstabPath): Promise<void> {
+  await removeFile(temporaryPath(await realpath(path).catch(() => path), tag));
 }
 
 async function read(path: string): Promise<string> {

@@ -14,6 +14,8 @@ import { asTool, hostRefusal, runTool } from './tools.ts';
 const metaVolume = 'gluster_shared_storage';
 const metaPath = '/run/gluster/shared_storage';
 const mountTimeoutMs = 120_000;
+/** gluster-mountbroker asks all hosts of the pool. */
+const brokerPatience = 2.5;
 
 /** @param directory - glusterd's `geo-replication` */
 export function geoReplicationHostImplementations(
@@ -29,7 +31,9 @@ export function geoReplicationHostImplementations(
     'gluster.updateGeoReplicationKeys': async ({ keys, user = 'root' }, { log }) => ({
       added: await addAuthorizedKeys(user, keys, log),
     }),
-    'gluster.setUpMountBroker': async (params, { log }) => ({ hosts: await setUpMountBroker(params, log) }),
+    'gluster.setUpMountBroker': async (params, { log }) => ({
+      hosts: await setUpMountBroker(params, commands.limitMs(brokerPatience), log),
+    }),
     'gluster.mountMetaVolume': (_params, task) => mountMetaVolume(commands, task),
   };
 }

@@ -12,13 +12,13 @@ import { hostRefusal } from './tools.ts';
 type Session = Remote & { readonly volume: string };
 
 /** Gluster checks the remote side over SSH, or waits for its own workers to end. */
-const slowTimeoutS = 300;
+const patience = 2.5;
 
 export function geoReplicationImplementations(
   commands: GlusterCommands,
 ): ImplementationsOf<typeof geoReplicationVerbs> {
   const change = async (session: Session, words: readonly string[], { log }: CommandOptions) => {
-    await commands.run([...wordsOf(session), ...words], { log, leastTimeoutS: slowTimeoutS }, demandDone);
+    await commands.run([...wordsOf(session), ...words], { log, patience }, demandDone);
     return {};
   };
   const stateChange =

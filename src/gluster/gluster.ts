@@ -19,12 +19,14 @@ import { operationImplementations } from './operations.ts';
 import { peerImplementations } from './peers.ts';
 import { serviceImplementations } from './services.ts';
 import { snapshotImplementations } from './snapshots.ts';
+import { tidy } from './tidying.ts';
 import { volumeHealthImplementations } from './volume-health.ts';
 import { volumeImplementations } from './volumes.ts';
 import { webhookImplementations } from './webhooks.ts';
 
 /** glusterd's, where its packages put it. */
 const workDirectory = '/var/lib/glusterd';
+const hookDirectory = `${workDirectory}/hooks/1`;
 
 export interface GlusterOptions {
   readonly hostId: string;
@@ -47,7 +49,7 @@ export interface Gluster {
   readonly implementations: ImplementationsOf<typeof glusterVerbs>;
   /** Whether the program is there, now. */
   installed(): boolean;
-  /** From now on tells of operations, whoever starts them, and resumes what dead daemons have left paused. */
+  /** From now on tells of operations, whoever starts them; clears away what dead daemons have left, and resumes what they have paused. */
   watch(): void;
   /** Ends what is under way, of our side. */
   close(): Promise<void>;
@@ -77,16 +79,17 @@ export function createGluster(options: GlusterOptions, tuning: Partial<CommandTu
       ...volumeImplementations(commands),
       ...volumeHealthImplementations(commands, volumeLooks),
       ...brickImplementations(commands),
-      ...snapshotImplementations(commands),
+      ...snapshotImplementations(commands, hostId),
       ...consistencyGroupImplementations({ commands, held }),
       ...operationImplementations({ commands, looks: operations, watcher }),
       ...geoReplicationImplementations(commands),
       ...geoReplicationHostImplementations(commands, `${workDirectory}/geo-replication`),
-      ...hookImplementations(`${workDirectory}/hooks/1`),
-      ...serviceImplementations(),
-      ...webhookImplementations(`${workDirectory}/events`),
+      ...hookImplementations(hookDirectory),
+      ...serviceImplementations(commands),
+      ...webhookImplementations(commands, `${workDirectory}/events`),
     },
     watch: () => {
+      if (installed()) void tidy({ hookDirectory, hostId, log });
       void held.watch(installed);
       watcher.start();
     },

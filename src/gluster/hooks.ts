@@ -143,6 +143,13 @@ async function folderOf(directory: string, { command, stage }: HookKey): Promise
   throw invalid('/command', `glusterd of this host runs no hooks for it; it does for ${known}`);
 }
 
+/** What a daemon that died while it wrote has left. @param directory - glusterd's `hooks/1` */
+export async function tidyHooks(directory: string): Promise<void> {
+  for (const command of await namesIn(directory)) {
+    for (const stage of stages) await removeFile(join(directory, command, stage, temporaryName));
+  }
+}
+
 async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);

@@ -12,19 +12,22 @@ type Hosts = ResultOf<typeof setUpMountBrokerVerb>['hosts'];
 
 /** Where the mounts are. Its mode is changed, so it is nobody's choice. */
 const mountRoot = '/var/mountbroker-root';
-const timeoutMs = 300_000;
 
-/** Each step finds what an earlier call has done: one that was cut short is called again. */
+/**
+ * Each step finds what an earlier call has done: one that was cut short is called again.
+ * @param timeoutMs - of each command of Gluster's
+ */
 export async function setUpMountBroker(
   { volume, user, group }: ParamsOf<typeof setUpMountBrokerVerb>,
+  timeoutMs: number,
   log: Logger,
 ): Promise<Hosts> {
   if (user === 'root' || group === 'root') {
     throw hostRefusal('GlusterError', 'root needs no mount broker, and its group is not given to anybody');
   }
   await makeAccounts(user, group, log);
-  const setUp = await broker(['setup', mountRoot, group], log);
-  const added = await broker(['add', volume, user], log);
+  const setUp = await broker(['setup', mountRoot, group], timeoutMs, log);
+  const added = await broker(['add', volume, user], timeoutMs, log);
   // A host that is not set up refuses the user as well: the first reason is the one to tell.
   return setUp.map((host) => {
     const next = added.find((other) => other.host === host.host);
@@ -44,7 +47,7 @@ async function makeAccounts(user: string, group: string, log: Logger): Promise<v
   if (!isMember) await joinGroup(user, group, log);
 }
 
-async function broker(args: readonly string[], log: Logger): Promise<Hosts> {
+async function broker(args: readonly string[], timeoutMs: number, log: Logger): Promise<Hosts> {
   const reply = await runTool('gluster-mountbroker', args, { log, timeoutMs, from: 'glusterfs-server' });
   const hosts = parseBrokerTable(reply.stdout);
   if (hosts !== undefined) return hosts;

@@ -26,15 +26,26 @@ export class OperationLooks {
     this.#memory = memory;
   }
 
-  /** Which operations there are. */
-  async list(options: CommandOptions): Promise<readonly ListedOperation[]> {
+  /**
+   * Which operations there are.
+   * @param unheard - takes in the volumes that cannot be asked about; without it, the first such volume is an error
+   */
+  async list(options: CommandOptions, unheard?: Set<string>): Promise<readonly ListedOperation[]> {
     const told = await this.#commands.run(['volume', 'status', 'all', 'tasks'], options, parseTasks);
     // Of a volume that another transaction holds at the moment, it says nothing, and that without an error.
     const all = await this.#commands.run(['volume', 'info'], options, parseVolumes);
     const silent = all.filter(({ volume, status }) => status === 'started' && !told.volumes.includes(volume));
     const operations = [...told.operations];
-    for (const { volume } of silent) operations.push(...(await this.listOf(volume, options)));
-    this.#memory.keep(new Set(operations.map(({ operationId }) => operationId)));
+    for (const { volume } of silent) {
+      try {
+        operations.push(...(await this.listOf(volume, options)));
+      } catch (error) {
+        if (unheard === undefined || !(error instanceof HostbusError)) throw error;
+        unheard.add(volume);
+      }
+    }
+    if (unheard === undefined || unheard.size === 0)
+      this.#memory.keep(new Set(operations.map(({ operationId }) => operationId)));
     return operations;
   }
 

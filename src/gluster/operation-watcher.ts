@@ -26,6 +26,8 @@ export interface WatcherOptions {
 
 type OperationEvent = Extract<Happening, { kind: 'operation' }>['event'];
 
+type Looks = Pick<OperationLooks, 'list' | 'ifThere' | 'hasBricks'>;
+
 /** Operations that are remembered, once there are so many only those that Gluster still knows. */
 const rememberedMax = 1000;
 
@@ -44,7 +46,7 @@ interface Known {
 const missedMax = 2;
 
 export class OperationWatcher {
-  readonly #looks: OperationLooks;
+  readonly #looks: Looks;
   readonly #options: WatcherOptions;
   readonly #known = new Map<string, Known>();
   readonly #closing = new AbortController();
@@ -57,7 +59,7 @@ export class OperationWatcher {
   #failures = 0;
   #running: Promise<void> | undefined;
 
-  constructor(looks: OperationLooks, options: WatcherOptions) {
+  constructor(looks: Looks, options: WatcherOptions) {
     this.#looks = looks;
     this.#options = options;
   }
@@ -130,7 +132,8 @@ export class OperationWatcher {
     const { log } = this.#options;
     try {
       const expected = [...this.#begun];
-      await this.#takeIn(await this.#looks.list(this.#options), expected);
+      const unheard = new Set<string>();
+      await this.#takeIn(await this.#looks.list(this.#options, unheard), expected, unheard);
       if (this.#failures > 1) log.info('Gluster can be asked again: its operations are watched');
       this.#failures = 0;
     } catch (error) {
@@ -144,7 +147,12 @@ export class OperationWatcher {
     }
   }
 
-  async #takeIn(listed: readonly ListedOperation[], expected: readonly string[]): Promise<void> {
+  /** @param unheard - volumes that nobody could tell of: their operations may well go on */
+  async #takeIn(
+    listed: readonly ListedOperation[],
+    expected: readonly string[],
+    unheard: ReadonlySet<string>,
+  ): Promise<void> {
     let failure: unknown;
     for (const operation of listed) {
       // What is wrong with one volume must not hide the others.
@@ -154,13 +162,13 @@ export class OperationWatcher {
     }
     const ids = new Set(listed.map(({ operationId }) => operationId));
     for (const [id, { last, ended }] of this.#known) {
-      if (ids.has(id)) continue;
+      if (ids.has(id) || (last !== undefined && unheard.has(last.volume))) continue;
       if (!ended && last !== undefined) await this.#takeInGone(last, listed);
       // Not forgotten at once: the stop that made it go may not have answered yet, and would tell of it again.
       if (this.#known.size > rememberedMax) this.#known.delete(id);
     }
     // A list that was asked for after their start, and has them not: they went before anybody saw them.
-    for (const id of expected) if (!ids.has(id)) this.#begun.delete(id);
+    if (unheard.size === 0) for (const id of expected) if (!ids.has(id)) this.#begun.delete(id);
     this.#listed = true;
     if (failure !== undefined) throw failure;
   }
@@ -206,9 +214,9 @@ export class OperationWatcher {
     const { last, ended } = known;
     const ending = endOf(operation);
     if (ended && operation.status !== 'running') return;
-    known.active = isActive(operation);
-    // What nobody can tell of now is kept as it was last known, and no news.
+    // What nobody can tell of now is kept as it was last known, and no news. Its end is not to wait for the next look of idle times.
     if (operation.status === 'unknown') return;
+    known.active = isActive(operation);
     known.last = operation;
     known.ended = ending !== undefined;
     if (ending !== undefined) this.#tell(ending, operation);

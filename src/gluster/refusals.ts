@@ -120,6 +120,14 @@ export function refusal(reply: GlusterReply): HostbusError {
   return new HostbusError(rule?.name ?? 'GlusterError', `Gluster says: ${said}${wayOut}`, dataOf(reply));
 }
 
+/** What to do where glusterd is dead. */
+export const noDaemon = 'glusterd does not answer on this host: start it (systemctl start glusterd)';
+
+/** Whether a program of Gluster's, which asks glusterd by itself, has said that there is none. */
+export function saysNoDaemon(words: string): boolean {
+  return /connection failed\. please check if gluster daemon/i.test(words);
+}
+
 /** The error for a command that had no answer. */
 export function failure(failed: GlusterFailed): HostbusError {
   const data = {
@@ -136,8 +144,7 @@ export function failure(failed: GlusterFailed): HostbusError {
       return new HostbusError('GlusterUnavailable', message, data, cause);
     }
     case 'noDaemon': {
-      const message = 'glusterd does not answer on this host: start it (systemctl start glusterd)';
-      return new HostbusError('GlusterUnavailable', message, data, cause);
+      return new HostbusError('GlusterUnavailable', noDaemon, data, cause);
     }
     case 'timeout': {
       const message =

@@ -8,13 +8,13 @@ import {
   type serviceVerbs,
 } from '../../schemas/gluster-services.ts';
 import type { ImplementationsOf, TaskContext } from '../tasks/task-context.ts';
+import type { CommandOptions, GlusterCommands } from './command.ts';
 import { hostRefusal, runTool, type ToolReply, toolRefusal } from './tools.ts';
 
 const stopScript = '/usr/share/glusterfs/scripts/stop-all-gluster-processes.sh';
 /** The longest that systemd waits for glusterd's start, by its unit. */
 const controlTimeoutMs = 310_000;
 const lookTimeoutMs = 10_000;
-const stopTimeoutMs = 120_000;
 
 /** What the kernel calls the process of a service; those that have none of their own are absent. */
 const processNames: Partial<Record<ServiceName, string>> = {
@@ -25,7 +25,7 @@ const processNames: Partial<Record<ServiceName, string>> = {
   'nfs-ganesha': 'ganesha.nfsd',
 };
 
-export function serviceImplementations(): ImplementationsOf<typeof serviceVerbs> {
+export function serviceImplementations(commands: GlusterCommands): ImplementationsOf<typeof serviceVerbs> {
   return {
     'gluster.getServices': async (_params, { log }) =>
       systemdRuns()
@@ -46,7 +46,7 @@ export function serviceImplementations(): ImplementationsOf<typeof serviceVerbs>
       if (now === undefined) throw hostRefusal('GlusterError', `systemd tells nothing of ${unit}`);
       return { service: now };
     },
-    'gluster.stopAllProcesses': ({ force = false }, { log }) => stopAll(force, log),
+    'gluster.stopAllProcesses': ({ force = false }, task) => stopAll(commands, force, task),
   };
 }
 
@@ -141,10 +141,16 @@ export async function reloadEventDaemon(log: TaskContext['log']): Promise<void> 
   }
 }
 
-async function stopAll(force: boolean, log: TaskContext['log']): Promise<{ pids: number[] }> {
+async function stopAll(
+  commands: GlusterCommands,
+  force: boolean,
+  { log }: CommandOptions,
+): Promise<{ pids: number[] }> {
+  // The script takes a glusterd that does not answer for one that has nothing under way.
+  if (!force) await commands.run(['volume', 'info'], { log }, () => undefined);
   const reply = await runTool(stopScript, force ? [] : ['-g'], {
     log,
-    timeoutMs: stopTimeoutMs,
+    timeoutMs: commands.limitMs(),
     from: 'glusterfs-server',
     // 1: some of them were gone before they could be killed, which is what was wanted.
     exitCodes: [0, 1, 64, 65],

@@ -6,32 +6,35 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { overrideSnapshotSchedule, resetSnapshotSchedule } from '../../schemas/gluster-snapshots.ts';
-import { errnoCode, replaceFile } from '../lib/atomic-file.ts';
+import { errnoCode, removeFile, replaceFile, temporaryPath } from '../lib/atomic-file.ts';
 import { ProgramFailed } from '../programs/run.ts';
 import { schedulerInstalled, turnSchedulerOff } from '../programs/snap-scheduler.ts';
 import type { ImplementationsOf, TaskContext } from '../tasks/task-context.ts';
 
 const sharedStorage = '/run/gluster/shared_storage';
 const directory = `${sharedStorage}/snaps`;
+const schedulerFile = `${directory}/current_scheduler`;
+const tagOf = (hostId: string) => `hostbus-${hostId}`;
 
 type Verbs = readonly [typeof overrideSnapshotSchedule, typeof resetSnapshotSchedule];
 
-export function scheduleImplementations(): ImplementationsOf<Verbs> {
+/** @param hostId - all hosts write into the same directory */
+export function scheduleImplementations(hostId: string): ImplementationsOf<Verbs> {
   return {
     'gluster.overrideSnapshotSchedule': async ({ force = false }, task) => {
-      await setScheduler('hostbus', task);
+      await setScheduler('hostbus', hostId);
       if (force) await schedulerOff(task);
       return {};
     },
-    'gluster.resetSnapshotSchedule': async (_params, task) => {
-      await setScheduler('none', task);
+    'gluster.resetSnapshotSchedule': async () => {
+      await setScheduler('none', hostId);
       return {};
     },
   };
 }
 
 /** The word is replaced in one step: the scheduler finds the old or the new one. */
-async function setScheduler(word: string, { taskId }: TaskContext): Promise<void> {
+async function setScheduler(word: string, hostId: string): Promise<void> {
   if (!schedulerInstalled()) {
     throw failed(
       "Gluster's scheduler of snapshots, snap_scheduler.py, is not installed on this host: there is no schedule to override or reset",
@@ -40,17 +43,18 @@ async function setScheduler(word: string, { taskId }: TaskContext): Promise<void
   try {
     if (!(await isMountPoint(sharedStorage)))
       throw failed(`Nothing is mounted at ${sharedStorage}: mount the volume gluster_shared_storage there`);
-    await replaceFile(
-      `${directory}/current_scheduler`,
-      `${word}\n`,
-      Buffer.from(taskId).toString('hex').slice(0, 64),
-    );
+    await replaceFile(schedulerFile, `${word}\n`, tagOf(hostId));
   } catch (error) {
     if (errnoCode(error) !== 'ENOENT') throw error;
     throw failed(
       `There is no ${directory}: mount the shared storage volume, and run \`snap_scheduler.py init\` once`,
     );
   }
+}
+
+/** What a daemon of this host that died while it wrote has left. */
+export async function tidySchedule(hostId: string): Promise<void> {
+  if (schedulerInstalled()) await removeFile(temporaryPath(schedulerFile, tagOf(hostId)));
 }
 
 async function isMountPoint(path: string): Promise<boolean> {

@@ -13,7 +13,10 @@ import { type CommandOptions, type GlusterCommands, understand } from './command
 import { refusal } from './refusals.ts';
 import { scheduleImplementations } from './snapshot-schedule.ts';
 
-export function snapshotImplementations(commands: GlusterCommands): ImplementationsOf<typeof snapshotVerbs> {
+export function snapshotImplementations(
+  commands: GlusterCommands,
+  hostId: string,
+): ImplementationsOf<typeof snapshotVerbs> {
   const done = (args: string[], task: CommandOptions) =>
     commands.run(['snapshot', ...args], task, () => ({}));
   return {
@@ -44,7 +47,7 @@ export function snapshotImplementations(commands: GlusterCommands): Implementati
     }),
     'gluster.getSnapshotConfig': ({ volume }, task) => getConfig(commands, volume, task),
     'gluster.setSnapshotConfig': (params, task) => setConfig(commands, params, task),
-    ...scheduleImplementations(),
+    ...scheduleImplementations(hostId),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { type ErrorName, HostbusError } from '../../schemas/errors.ts';
 import { errnoCode } from '../lib/atomic-file.ts';
 import { ProgramFailed, run } from '../programs/run.ts';
+import { noDaemon, saysNoDaemon } from './refusals.ts';
 
 export interface ToolOptions {
   readonly log: Logger;
@@ -71,6 +72,7 @@ function toolFailure(failed: ProgramFailed, from: string): HostbusError {
     const text = `${message}. Whether it took effect is not known: look before asking again`;
     return new HostbusError('GlusterTimeout', text, data, cause);
   }
+  if (saysNoDaemon(failed.stderr)) return new HostbusError('GlusterUnavailable', noDaemon, data, cause);
   return new HostbusError('GlusterError', message, data, cause);
 }
 

@@ -6,14 +6,14 @@ import type { CommandOptions, GlusterCommands } from './command.ts';
 import { type Looks, volumeLooks } from './volume-look.ts';
 import { volumeStatus } from './volume-status.ts';
 
-/** Gluster's own limit for commands that reach into every brick. */
-const slowTimeoutS = 600;
+/** Gluster's own limit for commands that reach into every brick is five times that of others. */
+const patience = 5;
 
 export function volumeHealthImplementations(
   commands: GlusterCommands,
   looks: Looks,
 ): ImplementationsOf<typeof volumeStatusVerbs> {
-  const slow = ({ log }: CommandOptions): CommandOptions => ({ log, leastTimeoutS: slowTimeoutS });
+  const slow = ({ log }: CommandOptions): CommandOptions => ({ log, patience });
   const profile = async (volume: string, word: string, task: CommandOptions) => {
     await commands.run(['volume', 'profile', volume, word], slow(task), () => undefined);
     return {};

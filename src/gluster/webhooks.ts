@@ -8,13 +8,15 @@ import type { syncWebhooks, Webhook, webhookVerbs } from '../../schemas/gluster-
 import type { ResultOf } from '../../schemas/verb.ts';
 import { errnoCode } from '../lib/atomic-file.ts';
 import type { ImplementationsOf, TaskContext } from '../tasks/task-context.ts';
+import type { GlusterCommands } from './command.ts';
+import { noDaemon, saysNoDaemon } from './refusals.ts';
 import { reloadEventDaemon } from './services.ts';
 import { hostRefusal, runTool, type ToolReply, toolRefusal } from './tools.ts';
 
 type Synced = ResultOf<typeof syncWebhooks>;
 
-/** It asks glusterd several times, which takes up to its own 120 s each time. */
-const timeoutMs = 300_000;
+/** It asks glusterd several times. */
+const patience = 2.5;
 
 /** Its exit codes that are answers: all nodes, some nodes not, none; webhook exists, does not exist; could not be copied to the peers. */
 const exitCodes = { done: 0, noNode: 3, someNodes: 4, exists: 5, notFound: 6, notCopied: 8 } as const;
@@ -48,7 +50,10 @@ const Stored = Compile(
 );
 
 /** @param directory - glusterd's `events` */
-export function webhookImplementations(directory: string): ImplementationsOf<typeof webhookVerbs> {
+export function webhookImplementations(
+  commands: GlusterCommands,
+  directory: string,
+): ImplementationsOf<typeof webhookVerbs> {
   const change = async (
     args: readonly string[],
     task: Pick<TaskContext, 'log'>,
@@ -60,7 +65,7 @@ export function webhookImplementations(directory: string): ImplementationsOf<typ
     });
     const reply = await runTool('gluster-eventsapi', [...args, '--json'], {
       log: task.log,
-      timeoutMs,
+      timeoutMs: commands.limitMs(patience),
       from: 'glusterfs-server',
       exitCodes: Object.values(exitCodes),
       secrets,
@@ -135,6 +140,12 @@ function refusalOf(reply: ToolReply, words: string): HostbusError {
     case exitCodes.notCopied:
       if (/another transaction/i.test(words)) {
         return refuse('GlusterBusy', `${here}: ask gluster.syncWebhooks of this host later`);
+      }
+      if (saysNoDaemon(words)) {
+        return refuse(
+          'GlusterUnavailable',
+          `${here}: ${noDaemon}, then ask gluster.syncWebhooks of this host`,
+        );
       }
       return refuse(
         'GlusterError',

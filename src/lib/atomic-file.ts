@@ -37,6 +37,11 @@ export async function writeNewFile(
   }
 }
 
+/** Where the content of a file is before it takes the place. Whoever dies before that leaves it. */
+export function temporaryPath(path: string, tag: string): string {
+  return `${path}.new-${tag}`;
+}
+
 /**
  * Replaces a file's content in one step: readers see the old or the new content, whole.
  *
@@ -50,7 +55,7 @@ export async function replaceFile(
   tag: string,
   options: { durable?: boolean; flushDirectory?: boolean; mode?: number } = {},
 ): Promise<void> {
-  const temporary = `${path}.new-${tag}`;
+  const temporary = temporaryPath(path, tag);
   try {
     const file = await open(temporary, 'w', 0o660);
     try {
@@ -76,7 +81,7 @@ export async function replaceFile(
  * @throws EEXIST when the file exists
  */
 export async function linkNewFile(path: string, content: string, tag: string): Promise<void> {
-  const temporary = `${path}.new-${tag}`;
+  const temporary = temporaryPath(path, tag);
   await removeFile(temporary);
   await writeNewFile(temporary, content);
   try {
@@ -133,7 +138,8 @@ async function removeContent(opened: string): Promise<void> {
   }
 }
 
-async function ignoring(codes: readonly string[], work: Promise<void>): Promise<void> {
+/** Waits for work that may fail with one of these codes. */
+export async function ignoring(codes: readonly string[], work: Promise<void>): Promise<void> {
   try {
     await work;
   } catch (error) {

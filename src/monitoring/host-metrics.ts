@@ -2,7 +2,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { domainStates } from '../../schemas/domain.ts';
 import { version } from '../lib/version.ts';
-import type { MonitoredHost } from './monitoring.ts';
+import type { MonitoredHost } from './monitored-host.ts';
 
 export function watchHost(registry: Registry, host: MonitoredHost): void {
   const registers = [registry];

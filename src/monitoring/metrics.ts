@@ -4,7 +4,7 @@ import { eventNames, type Happening } from '../../schemas/events.ts';
 import { isEnd, type Task } from '../../schemas/task.ts';
 import { CopyBytes } from './copy-bytes.ts';
 import { watchHost } from './host-metrics.ts';
-import type { MonitoredHost } from './monitoring.ts';
+import type { MonitoredHost } from './monitored-host.ts';
 
 /** The method of requests that name no verb of this host: whatever a caller sends, labels are bounded. */
 const noMethod = '_OTHER';

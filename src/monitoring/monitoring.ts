@@ -1,39 +1,16 @@
-/** Metrics, health and traces, as far as the configuration asks for them. */
-import type { Logger } from 'pino';
 import type { Config } from '../../schemas/config.ts';
-import type { Domain } from '../../schemas/domain.ts';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Happening } from '../../schemas/events.ts';
-import type { HostStats } from '../../schemas/host.ts';
 import { isEnd, type Task } from '../../schemas/task.ts';
-import type { LaneName, Verb } from '../../schemas/verb.ts';
 import type { Caller, CallObserver, ObservedCall } from '../rpc/call-observer.ts';
 import type { Pages } from './listener.ts';
 import type { CallMetrics, Metrics } from './metrics.ts';
+import type { MonitoredHost } from './monitored-host.ts';
 import type { CallSpan, Traces } from './traces.ts';
 
 /** The address of `monitoring.listen` cannot be listened on. */
 export class ListenRefused extends Error {
   override readonly name = 'ListenRefused';
-}
-
-/** What is read of the host, at the time of a scrape. */
-export interface MonitoredHost {
-  readonly hostId: string;
-  readonly bootId: string;
-  readonly log: Logger;
-  /** All that it serves. */
-  verbs(): readonly Verb[];
-  /** Queries included. */
-  tasksByLane(): Readonly<Record<LaneName, { queued: number; running: number }>>;
-  readonly tasksMax: number;
-  tasks(): HostStats['tasks'];
-  events(): HostStats['events'];
-  broker(): HostStats['broker'] & { blocked: boolean };
-  /** As they were last seen. */
-  domains(): readonly Domain[];
-  /** Why it does not serve requests; undefined: it does. */
-  notReady(): string | undefined;
 }
 
 export type MakeMonitoring = (host: MonitoredHost) => Monitoring;

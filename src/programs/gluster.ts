@@ -70,6 +70,7 @@ export class GlusterFailed extends Error {
   }
 }
 
+const timedOutWords = /request timed out/i;
 const maxOutputBytes = 32 * 1024 * 1024;
 
 /**
@@ -115,8 +116,10 @@ export function readReply(
   const start = end.stdout.indexOf('<?xml');
   const said = (start === -1 ? end.stdout : end.stdout.slice(0, start)).trim() || stderr.trim();
   const details = { command, exitCode, said, stderr };
-  if (start === -1) {
-    const kind = kindOfText(said);
+  // `volume info` goes on to say that there are no volumes, and that all went well.
+  const timedOut = timedOutWords.test(`${said}\n${stderr}`);
+  if (start === -1 || timedOut) {
+    const kind = timedOut ? 'timeout' : kindOfText(said);
     if (plain && kind === 'text') return plainReply(details);
     throw new GlusterFailed(kind, textFailure(said, exitCode), details);
   }
@@ -154,8 +157,7 @@ function plainReply(details: {
 }
 
 function kindOfText(said: string): GlusterFailureKind {
-  if (/connection failed|glusterd? daemon/i.test(said)) return 'noDaemon';
-  return /request timed out/i.test(said) ? 'timeout' : 'text';
+  return /connection failed|glusterd? daemon/i.test(said) ? 'noDaemon' : 'text';
 }
 
 function textFailure(said: string, exitCode: number): string {

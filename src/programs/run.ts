@@ -27,7 +27,7 @@ export interface RunOptions {
   /** Descriptors of this process that it inherits, as 3, 4, … */
   descriptors?: readonly number[];
   workingDirectory?: string;
-  /** Bounds within which it runs; it then also dies with this process. Needs util-linux. */
+  /** Bounds within which it runs; it then also dies with this process, and when it is killed, so is all that it has started. Needs util-linux. */
   limits?: ResourceLimits;
   /** Exit codes that are answers, not failures; `any` where the program tells what went wrong otherwise. @default [0] */
   exitCodes?: readonly number[] | 'any';
@@ -107,6 +107,8 @@ export async function run(program: string, args: readonly string[], options: Run
     timeout: options.timeoutMs === 'none' ? 0 : options.timeoutMs,
     killSignal: 'SIGKILL',
     maxBuffer: options.maxOutputBytes ?? 4 * 1024 * 1024,
+    // A process group of its own.
+    detached: options.limits !== undefined,
     reject: false,
     stripFinalNewline: false,
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
@@ -114,7 +116,7 @@ export async function run(program: string, args: readonly string[], options: Run
   });
   if (options.onOutput !== undefined) tellOutput(child.nodeChildProcess, options.onOutput);
   if (child.pid !== undefined) options.onStart?.(child.pid);
-  const gone = untilGone(child.nodeChildProcess);
+  const gone = untilGone(child.nodeChildProcess, options.limits !== undefined);
   const result = await child;
   await gone;
   const durationMs = Math.round(performance.now() - started);
@@ -201,13 +203,23 @@ function tellOutput(child: ChildProcess, tell: (text: string) => void): void {
 
 // execa settles once the pipes are closed, which a grandchild can put off for ever; and when it gives up on the output
 // (maxBuffer) it may settle before the kernel has reaped the child.
-async function untilGone(child: ChildProcess): Promise<void> {
+async function untilGone(child: ChildProcess, leadsGroup: boolean): Promise<void> {
   if (child.pid === undefined) return;
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  if (child.killed && leadsGroup) killGroup(child.pid);
   setTimeout(() => {
     child.stdout?.destroy();
     child.stderr?.destroy();
   }, pipesGraceMs).unref();
+}
+
+/** What a program that was killed has started: scripts run `gluster`, and `gluster` runs others. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 /** @param bounded - whether its address space is: of that, the C library reserves 128 MiB for each thread, unless told not to */

@@ -6,13 +6,15 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { ErrorName } from '../../schemas/errors.ts';
 import { type Client, connect, type Host, HostbusError } from '../../src/client/client.ts';
+import { cleanEnvironment } from '../lab/command.ts';
 import { formPool, type Lab, type LabHost, labRefusal, startLab } from '../lab/lab.ts';
 import type { LabDaemon } from '../lab/lab-daemon.ts';
 import { until } from '../lib/until.ts';
 import { sessionStates, startSession } from './local-session.ts';
 
 const bricksIdOf = (firstBrick: string) => createHash('sha256').update(firstBrick).digest('hex').slice(0, 16);
-const wrapper = fileURLToPath(new URL('stopping-gluster.sh', import.meta.url));
+const wrapper = fileURLToPath(new URL('stopping-program.sh', import.meta.url));
+const stoppingPath = `/root/bin:${cleanEnvironment.PATH}`;
 const secondary = 'h2::copy';
 /** Geo-replication's programs are slow to start where many run. */
 const patient = (host: Host): Pick<Host, 'call'> => ({
@@ -44,7 +46,7 @@ describe('consistency groups', { skip: labRefusal() ?? false }, () => {
     client = await connect((await broker).url);
     [h1, h2] = [patient(client.host('h1')), patient(client.host('h2'))];
     await first.succeed(
-      ['sh', '-ec', 'mkdir /root/bin; cat >/root/bin/gluster-at; chmod +x /root/bin/gluster-at'],
+      ['sh', '-ec', 'mkdir /root/bin; cat >/root/bin/gluster; chmod +x /root/bin/gluster'],
       {
         input: readFileSync(wrapper, 'utf8'),
       },
@@ -57,8 +59,7 @@ describe('consistency groups', { skip: labRefusal() ?? false }, () => {
   });
 
   const access = { HOSTBUS_ACCESS_USERS: 'launcher=admin' };
-  const startFirst = () =>
-    first.startDaemon({ env: { ...access, HOSTBUS_GLUSTER_PROGRAM: '/root/bin/gluster-at' } });
+  const startFirst = () => first.startDaemon({ env: { ...access, PATH: stoppingPath } });
 
   const refused = (work: Promise<unknown>, name: ErrorName, words: RegExp) =>
     assert.rejects(work, (error) => {
