@@ -15,6 +15,15 @@ export type BrokerTls = {
 
 export type BrokerPorts = { amqp: number; distribution: number; tls?: number };
 
+/** What the nodes of a cluster have in common. */
+export type BrokerCluster = {
+  /** Of all nodes, `name@address`; each has an address of its own, since all have the same port for one another. */
+  nodeNames: readonly string[];
+  distributionPort: number;
+  cookie: string;
+  password: string;
+};
+
 export type BrokerPlan = {
   dir: string;
   binDir: string;
@@ -30,6 +39,7 @@ export type BrokerPlan = {
   definitions: Record<string, unknown>;
   plugins: readonly string[];
   tls?: BrokerTls;
+  cluster?: BrokerCluster;
 };
 
 /** Written once, before the first start. */
@@ -37,7 +47,8 @@ export function writeBrokerFiles(plan: BrokerPlan): void {
   const { dir } = plan;
   for (const name of ['mnesia', 'log', 'schema']) mkdirSync(join(dir, name));
   // The cookie lets `ctl` talk to the node; whoever has it may run anything as the node's user.
-  writeFileSync(join(dir, '.erlang.cookie'), randomBytes(24).toString('hex'), { mode: 0o400 });
+  const cookie = plan.cluster?.cookie ?? randomBytes(24).toString('hex');
+  writeFileSync(join(dir, '.erlang.cookie'), cookie, { mode: 0o400 });
   writeFileSync(join(dir, 'rabbitmq-env.conf'), '');
   writeFileSync(join(dir, 'enabled_plugins'), `[${plan.plugins.join(',')}].\n`);
   writeFileSync(join(dir, 'definitions.json'), JSON.stringify(withLauncherUser(plan)), { mode: 0o600 });
@@ -48,7 +59,7 @@ export function writeBrokerFiles(plan: BrokerPlan): void {
  * changed meanwhile.
  */
 export function writeBrokerConfig(plan: BrokerPlan, loadDefinitions: boolean): void {
-  const { dir, address, ports, tls } = plan;
+  const { dir, address, ports, tls, cluster } = plan;
   const lines = [
     `listeners.tcp.1 = ${address}:${ports.amqp}`,
     'log.file.level = info',
@@ -70,6 +81,15 @@ export function writeBrokerConfig(plan: BrokerPlan, loadDefinitions: boolean): v
       `ssl_options.fail_if_no_peer_cert = ${required}`,
     );
   }
+  if (cluster !== undefined) {
+    lines.push(
+      'cluster_formation.peer_discovery_backend = classic_config',
+      // The first node has nobody to wait for, and the others start when it serves.
+      'cluster_formation.discovery_retry_limit = 1',
+      'cluster_formation.discovery_retry_interval = 100',
+      ...cluster.nodeNames.map((name, at) => `cluster_formation.classic_config.nodes.${at + 1} = ${name}`),
+    );
+  }
   // Last: RabbitMQ takes the last value of a key.
   lines.push(plan.config);
   writeFileSync(join(dir, 'rabbitmq.conf'), `${lines.join('\n')}\n`);
@@ -82,6 +102,8 @@ function commonEnvironment(plan: BrokerPlan): Record<string, string> {
     LANG: 'C.UTF-8',
     HOME: plan.dir,
     RABBITMQ_NODENAME: plan.nodeName,
+    // An address takes the place of the host name in the names of a cluster's nodes: that is a long name to Erlang.
+    ...(plan.cluster === undefined ? {} : { RABBITMQ_USE_LONGNAME: 'true' }),
     RABBITMQ_CONF_ENV_FILE: join(plan.dir, 'rabbitmq-env.conf'),
     RABBITMQ_MNESIA_BASE: join(plan.dir, 'mnesia'),
     RABBITMQ_LOG_BASE: join(plan.dir, 'log'),
@@ -90,7 +112,7 @@ function commonEnvironment(plan: BrokerPlan): Record<string, string> {
 }
 
 export function nodeEnvironment(plan: BrokerPlan): Record<string, string> {
-  const { dir, homeDir, nodeName, ports } = plan;
+  const { dir, homeDir, nodeName, ports, cluster, address } = plan;
   return {
     ...commonEnvironment(plan),
     RABBITMQ_CONFIG_FILE: join(dir, 'rabbitmq.conf'),
@@ -112,8 +134,8 @@ export function nodeEnvironment(plan: BrokerPlan): Record<string, string> {
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: [
       '-noinput',
       // Distribution is up before RabbitMQ looks, on a port that all know: it finds no reason to ask an epmd.
-      `-sname ${nodeName}`,
-      '-kernel inet_dist_use_interface {127,0,0,1}',
+      cluster === undefined ? `-sname ${nodeName}` : `-name ${nodeName}`,
+      `-kernel inet_dist_use_interface {${cluster === undefined ? '127,0,0,1' : address.replaceAll('.', ',')}}`,
       // Two schedulers that sleep when idle: the machine is shared with what is being tested.
       '+S 2:2 +SDio 4 +sbwt none +sbwtdcpu none +sbwtdio none',
     ].join(' '),

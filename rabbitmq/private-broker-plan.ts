@@ -5,7 +5,12 @@ import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BrokerPlan, type BrokerTls, writeBrokerFiles } from './private-broker-files.ts';
+import {
+  type BrokerCluster,
+  type BrokerPlan,
+  type BrokerTls,
+  writeBrokerFiles,
+} from './private-broker-files.ts';
 import { linkMinimalHome } from './private-broker-home.ts';
 
 export type PrivateBrokerOptions = {
@@ -23,6 +28,8 @@ export type PrivateBrokerOptions = {
   parentDir?: string;
   /** How long one start may take, in ms. Default 60,000. */
   startTimeoutMs?: number;
+  /** Makes it the node of this cluster that has its address (private-cluster.ts). */
+  cluster?: BrokerCluster;
 };
 
 const BIN_DIRS = ['/usr/lib/rabbitmq/bin', '/opt/rabbitmq/sbin', '/usr/local/lib/rabbitmq/sbin'];
@@ -46,19 +53,25 @@ function findBinDir(): string {
 export async function planBroker(options: PrivateBrokerOptions, minimal: boolean): Promise<BrokerPlan> {
   const binDir = findBinDir();
   const address = options.address ?? LOOPBACK;
-  const [amqpPort, distribution, tlsPort] = await freePorts(address);
+  const { cluster } = options;
+  const [amqpPort, ownPort, tlsPort] = await freePorts(address);
   const plan: BrokerPlan = {
     dir: mkdtempSync(join(options.parentDir ?? tmpdir(), 'private-broker-')),
     binDir,
-    nodeName: `rabbit-${randomBytes(4).toString('hex')}@localhost`,
+    nodeName: cluster?.nodeNames.find((name) => name.endsWith(`@${address}`)) ?? newNodeName('localhost'),
     user: 'launcher',
-    password: randomBytes(18).toString('base64url'),
+    password: cluster?.password ?? newSecret(),
     address,
-    ports: { amqp: amqpPort, distribution, ...(options.tls ? { tls: tlsPort } : {}) },
+    ports: {
+      amqp: amqpPort,
+      distribution: cluster?.distributionPort ?? ownPort,
+      ...(options.tls ? { tls: tlsPort } : {}),
+    },
     config: options.config ?? '',
     plugins: options.plugins ?? [],
     definitions: options.definitions ?? {},
     ...(options.tls ? { tls: options.tls } : {}),
+    ...(cluster === undefined ? {} : { cluster }),
   };
   try {
     writeBrokerFiles(plan);
@@ -70,6 +83,14 @@ export async function planBroker(options: PrivateBrokerOptions, minimal: boolean
   }
 }
 
+export function newNodeName(host: string): string {
+  return `rabbit-${randomBytes(4).toString('hex')}@${host}`;
+}
+
+export function newSecret(): string {
+  return randomBytes(18).toString('base64url');
+}
+
 async function freePorts(address: string): Promise<[number, number, number]> {
   return [await freePort(address), await freePort(LOOPBACK), await freePort(address)];
 }
@@ -78,7 +99,7 @@ const LOOPBACK = '127.0.0.1';
 const LOWEST_PORT = 10_000;
 
 /**
- * A port on which nobody listens now. Not the system's choice (port 0): that lies in the range of outgoing connections,
+ * A port of that address on which nobody listens now. Not the system's choice (port 0): that lies in the range of outgoing connections,
  * one of which could take the port while the program is down that it is meant for; a client that keeps trying to
  * reconnect could even reach itself.
  */

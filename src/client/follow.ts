@@ -5,6 +5,7 @@ import { eventPattern } from '../bus/names.ts';
 import type { Deadline } from './deadline.ts';
 import { CallTimeout, HostUnreachable } from './errors.ts';
 import type { Subscription } from './subscription.ts';
+import type { HostEvent } from './types.ts';
 
 export type Subscribe = (patterns: string[]) => Subscription;
 
@@ -40,6 +41,7 @@ export async function* follow<T>(
     mustAsk = true;
   });
   let bootId: string | undefined;
+  let dropped = 0;
   try {
     await deadline.orAbort(events.ready);
     for (;;) {
@@ -52,8 +54,12 @@ export async function* follow<T>(
       }
       const event = await deadline.orAbort(events.next(Math.min(silenceMs, deadline.leftMs())));
       deadline.check();
-      if (event === undefined || (bootId !== undefined && event.bootId !== bootId)) mustAsk = true;
-      else if (event.kind === kind) {
+      const droppedNow = droppedBy(event) ?? dropped;
+      if (event === undefined || (bootId !== undefined && event.bootId !== bootId) || droppedNow > dropped) {
+        mustAsk = true;
+      }
+      dropped = droppedNow;
+      if (event?.kind === kind && !mustAsk) {
         const value = event.data as T;
         yield value;
         if (isEnded(value)) return;
@@ -64,6 +70,13 @@ export async function* follow<T>(
   } finally {
     await events.close();
   }
+}
+
+/** How many events the host has had to drop, where this one tells it: what is followed may have been among them. */
+function droppedBy(event: HostEvent | undefined): number | undefined {
+  if (event?.kind !== 'host') return undefined;
+  const { events } = event.data as { events?: { dropped?: number } };
+  return events?.dropped;
 }
 
 /** Asks again while the host is away for a short time, as after a restart of the broker. */

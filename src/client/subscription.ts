@@ -52,6 +52,9 @@ export class Subscription implements EventStream {
         // the channel has ended, and its queue with it
       }
     };
+    this.#sessions += 1;
+    // Before the first event that may come after a gap.
+    if (this.#sessions > 1) for (const listener of this.#gapListeners) listener();
     await channel.consume(queue, (message) => {
       if (message === null) return session.fail(new Error('the broker cancelled a subscription'));
       const event = toHostEvent(message);
@@ -59,9 +62,7 @@ export class Subscription implements EventStream {
       else this.#queue.push({ event, message, acknowledge });
     });
     this.#channelClose = () => channel.close();
-    this.#sessions += 1;
     this.#bound.resolve();
-    if (this.#sessions > 1) for (const listener of this.#gapListeners) listener();
   }
 
   lost(): void {

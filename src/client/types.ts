@@ -77,7 +77,7 @@ export interface TaskHandle {
   cancel(): Promise<{ taskId: string; state: TaskState }>;
   /**
    * The task each time that something about it changed, the last one being its end. Fed by events; asks the host at the
-   * beginning, where a gap in the sequence or a new boot shows, and when events have been missing for some time.
+   * beginning, after a reconnect, where a heartbeat shows a new boot or that events were dropped, and after a silence.
    * Fails with a HostbusError TaskNotFound when the host forgot the task.
    */
   follow(options?: WaitOptions): AsyncIterable<Task>;

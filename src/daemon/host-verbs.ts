@@ -56,11 +56,23 @@ export function hostStats(facts: HostFacts): host.HostStats {
   const { user, system } = process.cpuUsage();
   return {
     uptime: process.uptime(),
-    rss: process.memoryUsage.rss(),
+    rss: residentBytes(),
     cpuSeconds: (user + system) / 1e6,
     loadAverage: os.loadavg(),
     tasks: facts.tasks(),
     events: facts.events(),
     broker: facts.broker(),
   };
+}
+
+let lastResidentBytes = 0;
+
+/** Reading it opens a file of /proc: where no descriptor is left, what was read last is told. */
+function residentBytes(): number {
+  try {
+    lastResidentBytes = process.memoryUsage.rss();
+  } catch {
+    // A heartbeat that cannot tell this is no reason for the daemon to end.
+  }
+  return lastResidentBytes;
 }

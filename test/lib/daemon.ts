@@ -17,6 +17,10 @@ export interface DaemonOptions {
   testVerbs?: boolean;
   /** False: return at once, without waiting for it to serve. */
   wait?: boolean;
+  /** The start of a command line that puts the rest into another place and becomes it, such as `nsenter --net=… --`. */
+  enter?: readonly string[];
+  /** Where its log goes: a file's descriptor. `log` stays empty then, so that `wait` has to be false. */
+  stdout?: number;
 }
 
 export interface TestDaemon {
@@ -51,21 +55,22 @@ process.on('exit', () => {
 });
 
 export async function startDaemon(options: DaemonOptions): Promise<TestDaemon> {
-  const { hostId, brokerUrl, env = {}, args = [], testVerbs = false, wait = true } = options;
-  const child = spawn(process.execPath, [testVerbs ? testHost : hostbusd, ...args], {
+  const { hostId, brokerUrl, env = {}, args = [], testVerbs = false, wait = true, enter = [] } = options;
+  const [program = '', ...rest] = [...enter, process.execPath, testVerbs ? testHost : hostbusd, ...args];
+  const child = spawn(program, rest, {
     env: { ...programEnvironment(), HOSTBUS_HOST_ID: hostId, HOSTBUS_BROKER_URL: brokerUrl, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', options.stdout ?? 'pipe', 'pipe'],
   });
   running.add(child);
   const log: LogLine[] = [];
   let stderr = '';
   let partial = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     const lines = (partial + text).split('\n');
     partial = lines.pop() ?? '';
     for (const line of lines) log.push(parseLine(line));
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
   const exited = once(child, 'exit').then(([code, signal]) => {

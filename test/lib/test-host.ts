@@ -1,6 +1,7 @@
 /** hostbusd with a few verbs more, by which tests and benchmarks of the bus can tell exactly what happened. */
 process.env.UV_THREADPOOL_SIZE ??= '256';
 
+import { openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Type from 'typebox';
 import { OpenObject, StrictObject } from '../../schemas/common.ts';
@@ -117,6 +118,48 @@ const doWork: Implementation<{ params: typeof workParams; result: typeof workRes
   return { worked: ms };
 };
 
+const noteParams = StrictObject({
+  file: Type.String(),
+  ms: Type.Number({ minimum: 0 }),
+});
+/** Notes in a file when it begins and when it ends, so that what ran can be compared with what callers were told. */
+const note = defineVerb({
+  ...common,
+  name: 'note',
+  access: 'write',
+  params: noteParams,
+  result: OpenObject({ pid: Type.Integer() }),
+  example: { file: '/tmp/notes', ms: 10 },
+});
+/** Kept open: noting takes no descriptor. */
+const noteFiles = new Map<string, number>();
+
+const doNote: Implementation<typeof note> = async ({ file, ms }, task) => {
+  const fd = noteFiles.get(file) ?? openSync(file, 'a');
+  noteFiles.set(file, fd);
+  const { pid } = process;
+  writeSync(fd, `begin ${task.taskId} ${pid}\n`);
+  await sleep(ms, undefined, { signal: task.signal });
+  writeSync(fd, `end ${task.taskId} ${pid}\n`);
+  return { pid };
+};
+
+/** Blocks the event loop. */
+const spin = defineVerb({
+  ...common,
+  name: 'spin',
+  access: 'write',
+  params: StrictObject({ ms: Type.Number({ minimum: 0 }) }),
+  result: OpenObject({}),
+  example: { ms: 10 },
+});
+
+const doSpin: Implementation<typeof spin> = ({ ms }) => {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs);
+  return {};
+};
+
 const load = () => loadConfig(undefined, process.env);
 const config = load();
 await live(
@@ -134,6 +177,8 @@ await live(
       serve(laneWork, doWork),
       serve(stubborn, doWork),
       serve(danger, doWork),
+      serve(note, doNote),
+      serve(spin, doSpin),
     ],
   }),
   load,

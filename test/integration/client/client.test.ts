@@ -56,7 +56,7 @@ test('an error of the host arrives with its code, name and data', async () => {
     assert.ok(error instanceof HostbusError);
     assert.equal(error.code, -32002);
     assert.equal(error.name, 'TaskNotFound');
-    assert.equal(error.data['taskId'], 'nothing');
+    assert.equal(error.data.taskId, 'nothing');
     return true;
   });
 });

@@ -1,6 +1,6 @@
 /** A daemon's own life: stopping, dying, being told, being configured wrongly. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startDaemon, type TestDaemon } from '../../lib/daemon.ts';
+import { ServiceManagerSocket } from '../../lib/service-manager.ts';
 import { until } from '../../lib/until.ts';
 import { useBus } from './bus.ts';
 
@@ -110,28 +111,14 @@ describe('the life of a daemon', () => {
   });
 
   test('systemd is told READY, WATCHDOG while it lives, and STOPPING.', async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'hostbus-notify-'));
-    const path = join(dir, 'notify');
-    const receiver = spawn('/usr/bin/python3', ['-u', '-c', receiverScript, path], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let heard = '';
-    receiver.stdout.setEncoding('utf8').on('data', (text: string) => {
-      heard += text;
-    });
-    try {
-      await until('the socket', () => heard.includes('listening'));
-      const host = await bus.startHost('served', { NOTIFY_SOCKET: path, WATCHDOG_USEC: '200000' });
-      await until('READY=1', () => /^READY=1$/m.test(heard));
-      await until('three watchdogs', () => (heard.match(/^WATCHDOG=1$/gm) ?? []).length >= 3);
-      host.process.kill('SIGSTOP');
-      host.process.kill('SIGCONT');
-      assert.equal(await host.stop(), 0);
-      await until('STOPPING=1', () => /^STOPPING=1$/m.test(heard));
-    } finally {
-      receiver.kill('SIGKILL');
-      rmSync(dir, { recursive: true });
-    }
+    await using manager = await ServiceManagerSocket.open();
+    const host = await bus.startHost('served', manager.env(200));
+    await until('READY=1', () => manager.heard.includes('READY=1'));
+    await until('three watchdogs', () => manager.heard.filter((line) => line === 'WATCHDOG=1').length >= 3);
+    host.process.kill('SIGSTOP');
+    host.process.kill('SIGCONT');
+    assert.equal(await host.stop(), 0);
+    await until('STOPPING=1', () => manager.heard.includes('STOPPING=1'));
   });
 
   describe('configured wrongly', () => {
@@ -213,12 +200,3 @@ describe('the life of a daemon', () => {
     });
   });
 });
-
-const receiverScript = `
-import socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(sys.argv[1])
-print('listening')
-while True:
-    print(s.recv(4096).decode())
-`;
