@@ -1,4 +1,7 @@
-/** `node bench/run.ts [calls|outstanding|latency|start|copies|checkpoints|together|monitoring|gluster] [ROUNDS]`: the figures of docs/performance.md. Without a name: all. */
+/**
+ * `node bench/run.ts [calls|outstanding|latency|start|copies|checkpoints|together|monitoring|gluster] [ROUNDS]`: the figures of docs/performance.md;
+ * `fleet [HOSTS[,HOSTS…]]`: those of docs/scale.md. Without a name: all.
+ */
 const [name, rounds = '5'] = process.argv.slice(2);
 
 const benches: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
@@ -10,6 +13,7 @@ const benches: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
   together: async (n) => (await import('./together.ts')).benchTogether(n),
   monitoring: async (n) => (await import('./monitoring.ts')).benchMonitoring(n),
   start: async (n) => (await import('./start.ts')).benchStart(n),
+  fleet: async () => (await import('./fleet.ts')).benchFleet(process.argv[3] ?? '200'),
   gluster: async (n) => (await import('./gluster.ts')).benchGluster(n),
 };
 
