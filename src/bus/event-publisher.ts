@@ -5,6 +5,7 @@
  * session's end makes all of them unsent again. Beyond the bound the oldest are dropped and counted.
  */
 import type { Happening } from '../../schemas/events.ts';
+import { isoTime } from '../lib/iso-time.ts';
 import { guard, type Session } from './broker-link.ts';
 import { eventKey, eventsExchange } from './names.ts';
 import { OutgoingChannel } from './outgoing.ts';
@@ -59,7 +60,7 @@ export class EventPublisher {
       source: this.#source,
       type: `hostbus.${kind}.${event}`,
       subject: id,
-      time: new Date().toISOString(),
+      time: isoTime(Date.now()),
       datacontenttype: 'application/json',
       bootid: bootId,
       sequence: String(this.#sequence).padStart(16, '0'),
