@@ -11,7 +11,7 @@ import type { SecureContext } from 'node:tls';
 import { type ChannelModel, connect, credentials } from 'amqplib';
 import type { Logger } from 'pino';
 import { backoffMs } from '../lib/backoff.ts';
-import { corker, socketOf } from './cork.ts';
+import { Outgoing, socketOf } from './outgoing.ts';
 import { type BrokerTls, explained, secureContextOf } from './tls.ts';
 
 export interface BrokerLinkOptions {
@@ -32,8 +32,8 @@ export interface Session {
   readonly connectOptions: object;
   /** The broker user of this connection; undefined where only the client certificate names it. */
   readonly user: string | undefined;
-  /** To be called after each publish or acknowledgement (see cork.ts). */
-  readonly cork: () => void;
+  /** The way out of messages and acknowledgements. */
+  readonly outgoing: Outgoing;
   /** Ends this session as if the connection had been lost. */
   readonly fail: (reason: Error) => void;
 }
@@ -64,6 +64,7 @@ export class BrokerLink {
   readonly #secureContext: SecureContext | undefined;
   readonly #stop = new AbortController();
   #model: ChannelModel | undefined;
+  #outgoing: Outgoing | undefined;
   /** Ends the session, or the attempt at one, that is under way. */
   #end: (reason: Error) => void = () => {};
   #urlIndex: number;
@@ -89,6 +90,7 @@ export class BrokerLink {
     this.#stop.abort();
     const model = this.#model;
     if (model !== undefined) {
+      this.#outgoing?.flush();
       // A broker that does not answer must not hold us up.
       await Promise.race([model.close().catch(() => {}), sleep(1000, undefined, { ref: false })]);
       destroy(model);
@@ -124,6 +126,7 @@ export class BrokerLink {
       } finally {
         const model = this.#model;
         this.#model = undefined;
+        this.#outgoing = undefined;
         if (model !== undefined) destroy(model);
       }
       if (this.#stop.signal.aborted) return;
@@ -162,12 +165,13 @@ export class BrokerLink {
       log?.info('the broker takes messages again');
       this.#handlers.blocked?.(undefined);
     });
+    this.#outgoing = new Outgoing(model);
     const session: Session = {
       model,
       url,
       connectOptions,
       user: userOf(url, external ? undefined : 'guest'),
-      cork: corker(model),
+      outgoing: this.#outgoing,
       fail,
     };
     // A connection that dies while it is set up must not leave `setUp` waiting.

@@ -4,10 +4,11 @@
  * The buffer holds what the broker has not confirmed yet, oldest first; `#sent` of them are on their way in this session. A
  * session's end makes all of them unsent again. Beyond the bound the oldest are dropped and counted.
  */
-import type { ConfirmChannel } from 'amqplib';
 import type { Happening } from '../../schemas/events.ts';
+import { isoTime } from '../lib/iso-time.ts';
 import { guard, type Session } from './broker-link.ts';
 import { eventKey, eventsExchange } from './names.ts';
+import { OutgoingChannel } from './outgoing.ts';
 
 export interface EventPublisherOptions {
   readonly hostId: string;
@@ -18,12 +19,13 @@ export interface EventPublisherOptions {
 
 interface Pending {
   readonly key: string;
-  readonly body: Buffer;
+  readonly body: string;
   confirmed: boolean;
 }
 
 /** How many may be unconfirmed at once: enough to keep the broker busy. */
 const windowSize = 1000;
+const properties = { contentType: 'application/cloudevents+json' } as const;
 
 export class EventPublisher {
   readonly #options: EventPublisherOptions;
@@ -35,8 +37,7 @@ export class EventPublisher {
   #sent = 0;
   /** Delivery tag that the event at the head has in this session. */
   #headTag = 1;
-  #channel: ConfirmChannel | undefined;
-  #cork: () => void = () => {};
+  #channel: OutgoingChannel | undefined;
   #blocked = false;
   #sequence = 0;
   #published = 0;
@@ -59,7 +60,7 @@ export class EventPublisher {
       source: this.#source,
       type: `hostbus.${kind}.${event}`,
       subject: id,
-      time: new Date().toISOString(),
+      time: isoTime(Date.now()),
       datacontenttype: 'application/json',
       bootid: bootId,
       sequence: String(this.#sequence).padStart(16, '0'),
@@ -70,7 +71,7 @@ export class EventPublisher {
     if (this.#size >= bufferMax) this.#dropOldest();
     this.#buffer.push({
       key: eventKey(hostId, kind, event, id),
-      body: Buffer.from(JSON.stringify(body)),
+      body: JSON.stringify(body),
       confirmed: false,
     });
     this.#pump();
@@ -82,9 +83,7 @@ export class EventPublisher {
     channel.on('ack', ({ deliveryTag, multiple }) => this.#settle(deliveryTag, multiple));
     // A nack says that some subscriber's full queue refused the event; the others have it. Sending it again would reorder it for them.
     channel.on('nack', ({ deliveryTag, multiple }) => this.#settle(deliveryTag, multiple));
-    channel.on('drain', () => this.#pump());
-    this.#channel = channel;
-    this.#cork = session.cork;
+    this.#channel = new OutgoingChannel(session.outgoing, channel);
     this.#headTag = 1;
     this.#blocked = false;
     this.#pump();
@@ -136,11 +135,10 @@ export class EventPublisher {
       if (next === undefined) break;
       try {
         this.#sent += 1;
-        channel.publish(eventsExchange, next.key, next.body, { contentType: 'application/cloudevents+json' });
+        channel.publish({ exchange: eventsExchange, routingKey: next.key, properties, body: next.body });
       } catch {
         return; // the channel is closing; `lost` follows
       }
-      this.#cork();
     }
   }
 

@@ -2,7 +2,9 @@
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
 import { guard, type Session } from './broker-link.ts';
+import { encodeHeaders } from './frames.ts';
 import { requestQueue, rpcExchange } from './names.ts';
+import { OutgoingChannel } from './outgoing.ts';
 import { isDirectReplyTo, ReplyAddresses } from './reply-addresses.ts';
 import { BadDestination, type Destination, parseReplyTo } from './reply-to.ts';
 import { declareTopology } from './topology.ts';
@@ -16,7 +18,7 @@ export interface IncomingRequest {
   /** Why it is refused unread, or undefined. */
   readonly defect: string | undefined;
   /** Sends the answer; undefined where the caller named no place for one. */
-  readonly reply: ((payload: Buffer) => void) | undefined;
+  readonly reply: ((payload: string) => void) | undefined;
 }
 
 export interface RequestConsumerOptions {
@@ -36,7 +38,7 @@ export interface RequestConsumerOptions {
 
 interface Answer {
   readonly destination: Destination;
-  readonly payload: Buffer;
+  readonly payload: string;
   readonly correlationId: string | undefined;
 }
 
@@ -48,9 +50,11 @@ const traceparentPattern = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 export class RequestConsumer {
   readonly #options: RequestConsumerOptions;
   readonly #headers: Record<string, string>;
+  readonly #encodedHeaders: Buffer;
   #session: Session | undefined;
   #replyAddresses: ReplyAddresses | undefined;
   #channel: Channel | undefined;
+  #outgoing: OutgoingChannel | undefined;
   /** For answers to exchanges, to which the broker may deny access: such a denial closes only this channel. */
   #exchangeChannel: Promise<Channel> | undefined;
   #consumerTag: string | undefined;
@@ -61,6 +65,7 @@ export class RequestConsumer {
   constructor(options: RequestConsumerOptions) {
     this.#options = options;
     this.#headers = { 'hostbus-host': options.hostId, 'hostbus-boot': options.bootId };
+    this.#encodedHeaders = encodeHeaders(this.#headers);
   }
 
   /** @throws HostIdTaken when another daemon serves this host ID and goes on doing so */
@@ -73,11 +78,13 @@ export class RequestConsumer {
     this.#session = session;
     this.#replyAddresses = new ReplyAddresses(session);
     this.#channel = channel;
+    const outgoing = new OutgoingChannel(session.outgoing, channel);
+    this.#outgoing = outgoing;
     if (!this.#stopped) {
       const { consumerTag } = await channel.consume(requestQueue(hostId), (message) => {
         if (message === null)
           session.fail(new Error('the broker cancelled the consumer: its queue was deleted'));
-        else this.#receive(channel, message);
+        else this.#receive(outgoing, message);
       });
       this.#consumerTag = consumerTag;
     }
@@ -87,6 +94,7 @@ export class RequestConsumer {
   lost(): void {
     this.#session = undefined;
     this.#channel = undefined;
+    this.#outgoing = undefined;
     this.#exchangeChannel = undefined;
     this.#replyAddresses = undefined;
     this.#consumerTag = undefined;
@@ -101,8 +109,8 @@ export class RequestConsumer {
     }
   }
 
-  #receive(channel: Channel, message: ConsumeMessage): void {
-    this.#acknowledge(channel, message);
+  #receive(outgoing: OutgoingChannel, message: ConsumeMessage): void {
+    this.#acknowledge(outgoing, message);
     const { onRequest, log } = this.#options;
     const properties = message.properties as unknown as Record<string, unknown>;
     const headers = (properties.headers ?? {}) as Record<string, unknown>;
@@ -134,17 +142,16 @@ export class RequestConsumer {
    * On receipt, and at once for all that came in one read of the socket, so that it leaves in one write with their answers. What is not acknowledged costs the broker time with each further message, and tasks
    * may last; what a dying daemon had received would be lost either way, since its queue dies with it.
    */
-  #acknowledge(channel: Channel, message: ConsumeMessage): void {
+  #acknowledge(outgoing: OutgoingChannel, message: ConsumeMessage): void {
     const first = this.#unacknowledged === undefined;
     this.#unacknowledged = message;
     if (!first) return;
     process.nextTick(() => {
       const last = this.#unacknowledged;
       this.#unacknowledged = undefined;
-      if (last === undefined || this.#channel !== channel) return;
+      if (last === undefined || this.#outgoing !== outgoing) return;
       try {
-        channel.ack(last, true);
-        this.#session?.cork();
+        outgoing.acknowledge(last);
       } catch {
         // the channel is closing; `lost` follows
       }
@@ -159,25 +166,25 @@ export class RequestConsumer {
   }
 
   #send(answer: Answer): void {
-    const channel = this.#channel;
-    if (channel === undefined) {
+    const outgoing = this.#outgoing;
+    if (outgoing === undefined) {
       this.#waiting.push(answer);
       if (this.#waiting.length > maxWaitingAnswers) this.#waiting.shift();
     } else if (answer.destination.exchange !== '') {
       this.#sendLater(answer, () => this.#sendToExchange(answer));
     } else if (isDirectReplyTo(answer.destination.routingKey)) {
-      this.#sendToCaller(channel, answer);
+      this.#sendToCaller(outgoing, answer);
     } else {
-      this.#publish(channel, answer);
+      this.#publish(outgoing, answer);
     }
   }
 
-  #sendToCaller(channel: Channel, answer: Answer): void {
+  #sendToCaller(outgoing: OutgoingChannel, answer: Answer): void {
     const { routingKey } = answer.destination;
     const addresses = this.#replyAddresses;
     const good = addresses?.known(routingKey);
     if (good === true) {
-      this.#publish(channel, answer);
+      this.#publish(outgoing, answer);
       return;
     }
     this.#sendLater(answer, async () => {
@@ -198,7 +205,14 @@ export class RequestConsumer {
     const session = this.#session;
     if (session === undefined) return;
     this.#exchangeChannel ??= this.#openExchangeChannel(session);
-    this.#publish(await this.#exchangeChannel, answer);
+    const channel = await this.#exchangeChannel;
+    const { destination, payload, correlationId } = answer;
+    // The broker may close this channel while the session goes on: amqplib knows when nothing may be written to it any more.
+    channel.publish(destination.exchange, destination.routingKey, Buffer.from(payload), {
+      contentType: 'application/json',
+      headers: this.#headers,
+      ...(correlationId === undefined ? {} : { correlationId }),
+    });
   }
 
   async #openExchangeChannel(session: Session): Promise<Channel> {
@@ -210,14 +224,11 @@ export class RequestConsumer {
     return channel;
   }
 
-  #publish(channel: Channel, { destination, payload, correlationId }: Answer): void {
+  #publish(outgoing: OutgoingChannel, { destination, payload, correlationId }: Answer): void {
+    const { exchange, routingKey } = destination;
+    const properties = { contentType: 'application/json', headers: this.#encodedHeaders, correlationId };
     try {
-      channel.publish(destination.exchange, destination.routingKey, payload, {
-        contentType: 'application/json',
-        headers: this.#headers,
-        ...(correlationId === undefined ? {} : { correlationId }),
-      });
-      this.#session?.cork();
+      outgoing.publish({ exchange, routingKey, properties, body: payload });
     } catch (error) {
       this.#options.log.warn({ err: error }, 'an answer could not be sent');
     }

@@ -5,29 +5,28 @@
  * that only reads. What became of any other call whose answer was lost is found out by asking the host for the task.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ConfirmChannel, Message } from 'amqplib';
+import type { Message } from 'amqplib';
 import { nanoid } from 'nanoid';
 import { HostbusError } from '../../schemas/errors.ts';
 import type { Task } from '../../schemas/task.ts';
-import { guard, type Session } from '../bus/broker-link.ts';
-import { rpcExchange } from '../bus/names.ts';
+import type { Session } from '../bus/broker-link.ts';
+import { encodeHeaders } from '../bus/frames.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { BrokerRefused, CallTimeout, ConnectionClosed, HostUnreachable, OutcomeUnknown } from './errors.ts';
 import { isRepeatable } from './repeatable.ts';
+import { Requests, type Sender } from './requests.ts';
 import type { CallOptions } from './types.ts';
 
-interface PendingCall {
-  readonly hostId: string;
+interface PendingCall extends Sender {
   readonly method: string;
   readonly taskId: string;
   /** A task found under the ID is this call's: the ID was made for it, or the broker has the request, so that the host saw it first. */
   known: boolean;
-  readonly correlationId: string;
   /** When the host is to be asked about it next, and how long to wait after that. */
   askAtMs: number;
   askIntervalMs: number;
-  body: Buffer;
-  readonly headers: Record<string, string> | undefined;
+  body: string;
+  readonly headers: Buffer | undefined;
   readonly deadlineMs: number;
   resolve(result: unknown): void;
   reject(error: unknown): void;
@@ -50,31 +49,20 @@ const preconditionFailed = 406;
 
 export class Calls {
   readonly #pending = new Map<string, PendingCall>();
-  #session: Session | undefined;
-  #channel: ConfirmChannel | undefined;
+  readonly #requests = new Requests();
   #closed: Error | undefined;
   #sweeper: NodeJS.Timeout | undefined;
 
   async setUp(session: Session): Promise<void> {
-    const channel = guard(session, await session.model.createConfirmChannel());
-    channel.on('return', (message) => this.#returned(message));
-    await channel.consume(
-      'amq.rabbitmq.reply-to',
-      (message) => {
-        if (message === null) session.fail(new Error('the broker cancelled the reply consumer'));
-        else this.#answered(message);
-      },
-      { noAck: true },
-    );
-    this.#session = session;
-    this.#channel = channel;
+    await this.#requests.setUp(session, (message) => this.#answered(message));
     for (const call of this.#pending.values()) if (!call.sent) this.#send(call);
   }
 
   /** @param reason - why the session ended; the broker closes the channel of whoever may not send requests, or gives another's name */
   lost(reason: Error): void {
-    this.#session = undefined;
-    this.#channel = undefined;
+    for (const sender of this.#requests.lost()) {
+      if (!this.#pending.has(sender.correlationId)) sender.reject(lostBeforeConfirm(reason));
+    }
     const { code } = reason as { code?: unknown };
     const falseName = code === preconditionFailed && /user_id/.test(reason.message);
     const refused = code === accessRefused || falseName;
@@ -116,6 +104,10 @@ export class Calls {
         deadlineMs: performance.now() + timeout,
         sent: false,
         nacks: 0,
+        confirmed: () => {
+          call.known = true;
+        },
+        refused: () => void this.#nacked(call),
         resolve: (result) => {
           finish();
           resolve(result);
@@ -134,49 +126,28 @@ export class Calls {
       signal?.addEventListener('abort', abort);
       this.#pending.set(correlationId, call);
       this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
-      if (this.#channel !== undefined) this.#send(call);
+      this.#send(call);
     });
   }
 
   /** Publishes a notification; resolves once the broker has it. */
   notify(hostId: string, method: string, params: unknown): Promise<void> {
-    const channel = this.#channel;
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
-    if (channel === undefined) return Promise.reject(new ConnectionClosed('The broker is away'));
-    const correlationId = nanoid();
     return new Promise((resolve, reject) => {
-      const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params }));
-      // A return comes before its confirm.
-      const unreachable = (message: Message) => {
-        if (message.properties.correlationId === correlationId) reject(new HostUnreachable(hostId));
-      };
-      channel.on('return', unreachable);
-      channel.publish(rpcExchange, hostId, body, this.#properties(correlationId, false), (error) => {
-        channel.off('return', unreachable);
-        if (isNack(error)) reject(overloaded(hostId));
-        else if (error)
-          reject(
-            new ConnectionClosed('The connection was lost before the broker confirmed', { cause: error }),
-          );
-        else resolve();
-      });
-      this.#session?.cork();
+      const refused = () => reject(overloaded(hostId));
+      const sender: Sender = { hostId, correlationId: nanoid(), confirmed: resolve, refused, reject };
+      const body = JSON.stringify({ jsonrpc: '2.0', method, params });
+      if (!this.#requests.publish(sender, body, {})) reject(new ConnectionClosed('The broker is away'));
     });
   }
 
   #send(call: PendingCall): void {
-    const channel = this.#channel;
-    if (channel === undefined) return;
-    call.sent = true;
-    const properties = { ...this.#properties(call.correlationId, true), headers: call.headers };
     try {
-      channel.publish(rpcExchange, call.hostId, call.body, properties, (error) => {
-        if (isNack(error)) void this.#nacked(call);
-        else if (!error) call.known = true;
-      });
-      this.#session?.cork();
-    } catch {
-      call.sent = false; // the channel is closing: it goes out in the next session
+      const properties = { headers: call.headers, replyTo: 'amq.rabbitmq.reply-to' };
+      // What is not on its way goes out in the next session.
+      call.sent = this.#requests.publish(call, call.body, properties);
+    } catch (error) {
+      call.reject(error);
     }
   }
 
@@ -186,23 +157,7 @@ export class Calls {
     call.nacks += 1;
     if (!(await isRepeatable(call.method))) return call.reject(overloaded(call.hostId));
     await sleep(backoffMs(call.nacks, firstNackPauseMs, longestNackPauseMs));
-    if (!call.sent && this.#channel !== undefined && this.#pending.has(call.correlationId)) this.#send(call);
-  }
-
-  #properties(correlationId: string, wantsAnswer: boolean) {
-    const user = this.#session?.user;
-    return {
-      mandatory: true,
-      correlationId,
-      contentType: 'application/json',
-      ...(wantsAnswer ? { replyTo: 'amq.rabbitmq.reply-to' } : {}),
-      ...(user === undefined ? {} : { userId: user }),
-    };
-  }
-
-  #returned(message: Message): void {
-    const call = this.#pending.get(String(message.properties.correlationId));
-    call?.reject(new HostUnreachable(call.hostId));
+    if (!call.sent && this.#pending.has(call.correlationId)) this.#send(call);
   }
 
   #answered(message: Message): void {
@@ -236,11 +191,9 @@ export class Calls {
     if (await isRepeatable(call.method)) {
       if (!sessionLost) return;
       // The first one may still hold its ID on the host, so the second gets one of its own.
-      call.body = Buffer.from(
-        JSON.stringify({ ...(JSON.parse(call.body.toString()) as object), id: nanoid() }),
-      );
+      call.body = JSON.stringify({ ...(JSON.parse(call.body) as object), id: nanoid() });
       call.sent = false;
-      if (this.#channel !== undefined) this.#send(call);
+      this.#send(call);
       return;
     }
     if (!sessionLost && !call.known) return; // the broker has not confirmed it: the host cannot know more
@@ -284,13 +237,8 @@ export class Calls {
 
 type WireError = Parameters<typeof HostbusError.fromWire>[0];
 
-function encode(method: string, params: unknown, id: string | number): Buffer {
-  return Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params, id }));
-}
-
-/** amqplib gives the same callback an error for a nack and for a channel that ended; the latter is no answer of the broker. */
-function isNack(error: unknown): boolean {
-  return error instanceof Error && error.message === 'message nacked';
+function encode(method: string, params: unknown, id: string | number): string {
+  return JSON.stringify({ jsonrpc: '2.0', method, params, id });
 }
 
 function settleFrom(task: Task, call: PendingCall): void {
@@ -298,20 +246,22 @@ function settleFrom(task: Task, call: PendingCall): void {
   else if (task.error !== undefined) call.reject(HostbusError.fromWire(task.error as WireError));
 }
 
+function lostBeforeConfirm(cause: Error): ConnectionClosed {
+  return new ConnectionClosed('The connection was lost before the broker confirmed', { cause });
+}
+
+function headersOf({ flowId, traceparent }: CallOptions): Buffer | undefined {
+  if (flowId === undefined && traceparent === undefined) return undefined;
+  return encodeHeaders({
+    ...(flowId === undefined ? {} : { 'flow-id': flowId }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  });
+}
+
 function overloaded(hostId: string): HostbusError {
   return new HostbusError(
     'Overloaded',
     `The broker did not take the request for host ${hostId}: its queue is full, or is just going; try again later`,
-    {
-      retryAfter: 1000,
-    },
+    { retryAfter: 1000 },
   );
-}
-
-function headersOf({ flowId, traceparent }: CallOptions): Record<string, string> | undefined {
-  if (flowId === undefined && traceparent === undefined) return undefined;
-  return {
-    ...(flowId === undefined ? {} : { 'flow-id': flowId }),
-    ...(traceparent === undefined ? {} : { traceparent }),
-  };
 }

@@ -47,7 +47,6 @@ export class Subscription implements EventStream {
     const acknowledge = (message: ConsumeMessage) => {
       try {
         channel.ack(message, true);
-        session.cork();
       } catch {
         // the channel has ended, and its queue with it
       }

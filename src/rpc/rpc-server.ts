@@ -1,4 +1,4 @@
-/** JSON-RPC 2.0: from the bytes of a request to the bytes of its answer. Knows verbs and tasks; never sees a message. */
+/** JSON-RPC 2.0: from the bytes of a request to the text of its answer. Knows verbs and tasks; never sees a message. */
 import {
   createJSONRPCErrorResponse,
   type JSONRPCErrorResponse,
@@ -38,8 +38,8 @@ export function serveAll<List extends readonly Verb[]>(
   return verbs.map((verb) => ({ verb, implementation: byName[verb.name] as Implementation<Verb> }));
 }
 
-/** Sends an answer's bytes; undefined where the caller wants none. */
-export type Reply = ((payload: Buffer) => void) | undefined;
+/** Sends an answer; undefined where the caller wants none. */
+export type Reply = ((payload: string) => void) | undefined;
 
 export interface RpcServerOptions {
   readonly verbs: readonly ServedVerb[];
@@ -191,7 +191,7 @@ export class RpcServer {
 
   #send(response: JSONRPCResponse | readonly JSONRPCResponse[], reply: Reply): boolean {
     if (reply === undefined) return false;
-    reply(Buffer.from(JSON.stringify(response)));
+    reply(JSON.stringify(response));
     return true;
   }
 }

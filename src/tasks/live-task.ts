@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { HostbusError } from '../../schemas/errors.ts';
 import type { Task, TaskState } from '../../schemas/task.ts';
 import type { LaneName, Subject } from '../../schemas/verb.ts';
+import { isoTime } from '../lib/iso-time.ts';
 import type { TaskContext } from './task-context.ts';
 
 /** What somebody asked for, checked and ready to run. */
@@ -12,7 +13,7 @@ export interface Call {
   readonly query: boolean;
   readonly cancellable: boolean;
   readonly lane: LaneName;
-  readonly laneKey?: string;
+  readonly laneKey?: string | undefined;
   readonly subject?: Subject | undefined;
   readonly user?: string | undefined;
   readonly flowId?: string | undefined;
@@ -95,13 +96,16 @@ export class LiveTask implements TaskContext {
   }
 
   get log(): Logger {
-    this.#log ??= this.#home.log.child({
-      taskId: this.call.taskId,
-      method: this.call.method,
-      flowId: this.call.flowId,
-      traceparent: this.call.traceparent,
-    });
+    this.#log ??= this.#home.log.child(this.#bindings());
     return this.#log;
+  }
+
+  logEnd(): void {
+    // A logger of its own would cost more than the line.
+    this.#home.log.info(
+      { ...this.#bindings(), state: this.state, error: this.#error?.toJSON() },
+      'task ended',
+    );
   }
 
   answer(result: unknown): void {
@@ -174,13 +178,13 @@ export class LiveTask implements TaskContext {
       method: call.method,
       state: this.state,
       answered: this.#answered,
-      createdAt: new Date(this.#createdAt).toISOString(),
+      createdAt: isoTime(this.#createdAt),
       cancelling: this.#cancelling,
       hostId: this.#home.hostId,
       bootId: this.#home.bootId,
     };
-    if (this.#startedAt !== 0) task.startedAt = new Date(this.#startedAt).toISOString();
-    if (this.#finishedAt !== 0) task.finishedAt = new Date(this.#finishedAt).toISOString();
+    if (this.#startedAt !== 0) task.startedAt = isoTime(this.#startedAt);
+    if (this.#finishedAt !== 0) task.finishedAt = isoTime(this.#finishedAt);
     if (this.#progress !== undefined) task.progress = this.#progress;
     if (this.#phase !== undefined) task.phase = this.#phase;
     if (call.subject !== undefined) task.subject = call.subject;
@@ -189,6 +193,11 @@ export class LiveTask implements TaskContext {
     if (call.user !== undefined) task.user = call.user;
     if (call.flowId !== undefined) task.flowId = call.flowId;
     return task;
+  }
+
+  #bindings() {
+    const { taskId, method, flowId, traceparent } = this.call;
+    return { taskId, method, flowId, traceparent };
   }
 
   #end(state: TaskState): void {

@@ -4,10 +4,11 @@ import { HostbusError } from '../../schemas/errors.ts';
 import type { Happening } from '../../schemas/events.ts';
 import type { EndState, Task, TaskState } from '../../schemas/task.ts';
 import { type LaneName, laneNames } from '../../schemas/verb.ts';
+import { EndedTasks, type EndedTasksOptions } from './ended-tasks.ts';
 import { type LaneLimits, Lanes } from './lanes.ts';
 import { type Call, LiveTask, type TaskHome } from './live-task.ts';
 
-export interface TaskTableOptions {
+export interface TaskTableOptions extends Omit<EndedTasksOptions, 'onForget'> {
   readonly hostId: string;
   readonly bootId: string;
   readonly log: Logger;
@@ -16,10 +17,6 @@ export interface TaskTableOptions {
    * less than a hundredth of it is let in beyond it.
    */
   readonly max: number;
-  /** How long the record of an ended task stays, in ms. */
-  readonly retentionMs: number;
-  /** How many records of ended tasks stay at most; the oldest go first. */
-  readonly retainedMax: number;
   readonly lanes: LaneLimits;
   /** Called with each event of kind `task`, in order, after the state that it tells can be read here. */
   readonly emit: (happening: Happening) => void;
@@ -38,8 +35,7 @@ export interface TaskFilter {
 const retryAfterMs = 1000;
 
 /**
- * Invariants: an ID is in `#live` exactly while its task is queued or running; `#ended` holds at most `retainedMax` records,
- * in the order of their ends, never of queries; `#records` holds every live task that is no query and every ended one, in the
+ * Invariants: an ID is in `#live` exactly while its task is queued or running; `#ended` never holds queries; `#records` holds every live task that is no query and every ended one, in the
  * order of acceptance.
  */
 export class TaskTable {
@@ -47,7 +43,7 @@ export class TaskTable {
   readonly #home: TaskHome;
   readonly #lanes: Lanes;
   readonly #live = new Map<string, LiveTask>();
-  readonly #ended = new Map<string, LiveTask>();
+  readonly #ended: EndedTasks;
   readonly #records = new Map<number, LiveTask>();
   readonly #waiters = new Map<LiveTask, Set<() => void>>();
   /** How many live queries, and other live tasks, each user has. */
@@ -60,11 +56,15 @@ export class TaskTable {
   #accepted = 0;
   #refused = 0;
   #justEnded = new Set<LiveTask>();
-  #retentionTimer: NodeJS.Timeout | undefined;
 
   constructor(options: TaskTableOptions) {
     this.#options = options;
     this.#lanes = new Lanes(options.lanes);
+    this.#ended = new EndedTasks({
+      retentionMs: options.retentionMs,
+      retainedMax: options.retainedMax,
+      onForget: (task) => this.#records.delete(task.sequence),
+    });
     this.#home = {
       hostId: options.hostId,
       bootId: options.bootId,
@@ -111,8 +111,8 @@ export class TaskTable {
     } else {
       this.#accepted += 1;
       this.#queued += 1;
-      const earlier = this.#ended.get(call.taskId);
-      if (earlier !== undefined) this.#forget(earlier);
+      const earlier = this.#ended.find(call.taskId);
+      if (earlier !== undefined) this.#ended.forget(earlier);
       this.#records.set(task.sequence, task);
     }
     task.leaveLane = this.#lanes.run(call.lane, call.laneKey ?? '', call.user, () => this.#run(task));
@@ -125,7 +125,7 @@ export class TaskTable {
    */
   find(taskId: string, asking?: string): LiveTask | undefined {
     const live = taskId === asking ? undefined : this.#live.get(taskId);
-    return live ?? this.#ended.get(taskId);
+    return live ?? this.#ended.find(taskId);
   }
 
   /** Tasks other than queries, in the order of acceptance; `nextAfter` is there when there are more. */
@@ -301,9 +301,7 @@ export class TaskTable {
     } else {
       if (wasRunning) this.#running -= 1;
       else this.#queued -= 1;
-      this.#ended.set(task.taskId, task);
-      while (this.#ended.size > this.#options.retainedMax) this.#forgetOldest();
-      this.#scheduleForgetting();
+      this.#ended.add(task);
     }
     if (task.call.query && !this.#waiters.has(task)) return;
     this.#justEnded.add(task);
@@ -319,7 +317,7 @@ export class TaskTable {
       if (!task.call.query) {
         const event = task.state as EndState;
         this.#emit(task, event);
-        task.log.info({ state: task.state, error: task.toJSON().error }, 'task ended');
+        task.logEnd();
       }
       for (const wake of [...(this.#waiters.get(task) ?? [])]) wake();
     }
@@ -337,38 +335,5 @@ export class TaskTable {
   #emit(task: LiveTask, event: 'started' | 'progress' | 'answered' | EndState): void {
     const { taskId, flowId, traceparent } = task.call;
     this.#options.emit({ kind: 'task', event, id: taskId, data: task.toJSON(), flowId, traceparent });
-  }
-
-  #forget(task: LiveTask): void {
-    this.#ended.delete(task.taskId);
-    this.#records.delete(task.sequence);
-  }
-
-  #forgetOldest(): void {
-    const [oldest] = this.#ended.values();
-    if (oldest !== undefined) this.#forget(oldest);
-  }
-
-  #scheduleForgetting(): void {
-    if (this.#retentionTimer !== undefined) return;
-    const [oldest] = this.#ended.values();
-    if (oldest === undefined) return;
-    const dueInMs = oldest.endedAtMs + this.#options.retentionMs - performance.now();
-    // Node's timers hold 31 bits of milliseconds; a longer retention is looked at again then.
-    this.#retentionTimer = setTimeout(
-      () => this.#forgetOverdue(),
-      Math.min(Math.max(dueInMs, 0) + 1, 2 ** 31 - 1),
-    );
-    this.#retentionTimer.unref();
-  }
-
-  #forgetOverdue(): void {
-    this.#retentionTimer = undefined;
-    const limitMs = performance.now() - this.#options.retentionMs;
-    for (const task of this.#ended.values()) {
-      if (task.endedAtMs > limitMs) break;
-      this.#forget(task);
-    }
-    this.#scheduleForgetting();
   }
 }

@@ -1,6 +1,6 @@
 /** Subscribers that harm nobody but themselves: they do not read, and their queues fill up. */
 import { type ChannelModel, connect, type Options } from 'amqplib';
-import { socketOf } from '../../src/bus/cork.ts';
+import { socketOf } from '../../src/bus/outgoing.ts';
 import { Witness } from './witness.ts';
 
 const queueLength = 50;

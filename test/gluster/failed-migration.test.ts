@@ -21,7 +21,7 @@ describe('a migration that is cut short', { skip: labRefusal() ?? false }, () =>
     await formPool(hosts.lab);
     const [, second = ''] = await makeVolume(volume, [h1, h2], { files: 80, sizeKiB: 64 });
     removal = { volume, bricks: [second] };
-    await slowDown(hosts.lab, [h1, h2], 300);
+    await slowDown(hosts.lab, [h1, h2], 600);
     witness = await OperationWitness.listen(hosts.client);
   });
   after(() => hosts?.[Symbol.asyncDispose]());

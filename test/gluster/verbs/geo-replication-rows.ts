@@ -51,7 +51,7 @@ const configured = (value: string, word: string): Change => ({
 });
 
 const sessionRows = [
-  change('createGeoReplication', session, changes('create', 'absent')),
+  change('createGeoReplication', { ...session, pushKeys: true }, changes('create', 'absent')),
   change('startGeoReplication', session, changes('start', 'created')),
   change('pauseGeoReplication', session, changes('pause', 'running')),
   change('resumeGeoReplication', session, changes('resume', 'paused')),

@@ -19,7 +19,7 @@ import {
   survivesHanging,
   titleOf,
 } from './faults.ts';
-import type { Row } from './row.ts';
+import type { Change, Row } from './row.ts';
 
 export interface FaultTable {
   readonly hosts: number;
@@ -54,39 +54,55 @@ export function testFaults({
     after(() => lab?.[Symbol.asyncDispose]());
 
     for (const row of rows.filter(isChange)) {
-      if (!sample || row.change.sample === true) testChange(row);
+      if (isTested(row.change)) testChange(row);
     }
 
     test('glusterd hangs: what only looks ends in time, and its process is gone', async () => {
       const looks = rows.filter((row) => !isChange(row));
       await whileHung(lab.h1, () => Promise.all(looks.map((row) => endsInTime(lab, row))));
       nothingRuns(lab);
-      for (const row of looks) await answers(lab, row);
+      await Promise.all(looks.map((row) => answers(lab, row)));
     });
 
     test('A program is missing: every verb that needs it says what to install', async () => {
       const poor = await lab.h1.startDaemon({ hostId: 'poor', env: { PATH: '/usr/bin' } });
-      for (const row of rows) {
+      await each(rows, async (row) => {
         const { verb, asks = true, refused, missing = asks ? 'GlusterUnavailable' : undefined } = row;
-        if (refused === undefined && missing === undefined) continue;
-        await row.change?.prepareHost?.(lab);
+        if (refused === undefined && missing === undefined) return;
         const error = await refusedAs((refused ?? missing) as 'GlusterUnavailable', call(lab, row, 'poor'));
         if (refused === undefined) assert.match(error.message, /install/, verb);
-      }
+      });
       await poor.stop();
     });
 
     test('glusterd is dead: every verb that needs it says how to get it back', async () => {
       await lab.h1.killGlusterd();
-      for (const row of rows.filter(({ asks = true, refused }) => asks && refused === undefined)) {
-        await row.change?.prepareHost?.(lab);
+      const asking = rows.filter(
+        ({ asks = true, refused, change }) => asks && refused === undefined && isTested(change),
+      );
+      await each(asking, async (row) => {
         const error = await refusedAs('GlusterUnavailable', call(lab, row));
         assert.match(error.message, /start it/, row.verb);
-      }
+      });
       await lab.h1.startGlusterd();
-      for (const row of rows.filter((each) => !isChange(each))) await answers(lab, row);
+      await Promise.all(rows.filter((row) => !isChange(row)).map((row) => answers(lab, row)));
     });
   });
+
+  /** What only looks, and of what changes something the sample, or all. */
+  function isTested(change: Change | undefined): boolean {
+    return change === undefined || !sample || change.sample === true;
+  }
+
+  /** All at once, but for those that have something to prepare. */
+  async function each(some: readonly Row[], work: (row: Row) => Promise<void>): Promise<void> {
+    await Promise.all(some.filter(({ change }) => change?.prepareHost === undefined).map(work));
+    for (const row of some) {
+      if (row.change?.prepareHost === undefined) continue;
+      await row.change.prepareHost(lab);
+      await work(row);
+    }
+  }
 
   function testChange(row: ChangeRow): void {
     const { verb, asks = true, change } = row;
