@@ -29,18 +29,19 @@ after(async () => {
 
 test('whoever follows is told of the end all the same, though the client was never away', async () => {
   const h1 = client.host('h1');
-  await h1.callUntyped('work', { ms: 700, answerAfter: 1 }, { taskId: 'followed' });
+  await h1.callUntyped('work', { ms: 1000, answerAfter: 1 }, { taskId: 'followed' });
   const seen: Task[] = [];
   const following = (async () => {
-    for await (const task of h1.task('followed').follow({ timeout: 20_000 })) seen.push(task);
+    for await (const task of h1.task('followed').follow({ timeout: 60_000 })) seen.push(task);
   })();
   await until('it is followed', () => seen.length > 0);
+  assert.equal(seen[0]?.state, 'running');
   proxy.cut();
   await until('it has ended', () => daemon.log.some(({ msg }) => msg === 'task ended'));
   const tries = () => daemon.log.filter(({ msg }) => msg === 'no session with the broker').length;
   const before = tries();
   // By then so many heartbeats have come that its end is among what the buffer could not keep.
-  await until('three more attempts', () => tries() >= before + 3);
+  await until('two more attempts', () => tries() >= before + 2);
   proxy.mend();
   await following;
   assert.equal(seen.at(-1)?.state, 'succeeded');
