@@ -6,6 +6,8 @@ import { loadConfig } from '../../src/daemon/config.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import { type HostSpec, hostEnded } from './host-spec.ts';
 
+// They end with the bench, however it ends.
+process.on('disconnect', () => process.exit());
 process.once('message', (hosts: readonly HostSpec[]) => {
   for (const { hostId, brokerUrl, heartbeat } of hosts) {
     const config = loadConfig(undefined, {

@@ -19,6 +19,8 @@ const link = new BrokerLink(
 void link.run();
 await subscription.ready;
 let lateMs: number[] = [];
+// It ends with the bench, however that ends.
+process.on('disconnect', () => process.exit());
 process.on('message', () => {
   const sorted = lateMs.sort((a, b) => a - b);
   lateMs = [];

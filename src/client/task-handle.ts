@@ -4,11 +4,13 @@ import type { Calls } from './calls.ts';
 import { Deadline } from './deadline.ts';
 import { CallTimeout } from './errors.ts';
 import { follow, patiently, type Subscribe } from './follow.ts';
-import type { TaskHandle, WaitOptions } from './types.ts';
+import type { CallOptions, TaskHandle, WaitOptions } from './types.ts';
 
 /** How long one waitTask lasts: a host that was restarted in between is noticed after that. */
 const waitChunkMs = 10_000;
 const answerMarginMs = 5_000;
+/** Hosts tell of a task from memory: an answer that has not come by then was lost, and whoever follows asks again. */
+const askTimeoutMs = 5_000;
 
 export class RemoteTask implements TaskHandle {
   readonly taskId: string;
@@ -23,8 +25,8 @@ export class RemoteTask implements TaskHandle {
     this.#subscribe = subscribe;
   }
 
-  async status(): Promise<Task> {
-    return (await this.#calls.call(this.#hostId, 'getTaskStatus', { taskId: this.taskId })) as Task;
+  status(): Promise<Task> {
+    return this.#status();
   }
 
   async wait(options: WaitOptions = {}): Promise<Task> {
@@ -53,11 +55,16 @@ export class RemoteTask implements TaskHandle {
       hostId: this.#hostId,
       kind: 'task',
       id: this.taskId,
-      ask: () => this.status(),
+      ask: () => this.#status({ timeout: askTimeoutMs }),
       isEnded,
       bootOf: (task: Task) => task.bootId,
     } as const;
     return follow(followed, this.#subscribe, this.#deadline(options));
+  }
+
+  async #status(options?: CallOptions): Promise<Task> {
+    const params = { taskId: this.taskId };
+    return (await this.#calls.call(this.#hostId, 'getTaskStatus', params, options)) as Task;
   }
 
   #deadline(options: WaitOptions): Deadline {

@@ -141,7 +141,7 @@ describe('disks for bricks', { skip: labRefusal() ?? false }, () => {
     const device = await loopDevice('missing');
     await run('mv', '/usr/sbin/mkfs.xfs', '/usr/sbin/mkfs.xfs.away');
     try {
-      const error = await refusedAs('GlusterError', create(device, '/bricks/missing'));
+      const error = await refusedAs('GlusterUnavailable', create(device, '/bricks/missing'));
       assert.match(error.message, /mkfs\.xfs is not installed/);
       assert.equal((error.data.command as string[])[0], 'mkfs.xfs');
     } finally {

@@ -172,8 +172,10 @@ const groupRows = [
   change(
     'createConsistencyGroupSnapshot',
     { ...shop, volumes: ['t1', 't2'] },
-    ofGroups(around('create shop_monday_t1', 'create shop_monday_t2'), (lab) =>
-      groupIs(lab, 'shop', ['t1', 't2'], false),
+    ofGroups(
+      around('create shop_monday_t1', 'create shop_monday_t2'),
+      (lab) => groupIs(lab, 'shop', ['t1', 't2'], false),
+      { undo: (lab) => lab.call('deleteConsistencyGroupSnapshot', shop) },
     ),
   ),
   change(
