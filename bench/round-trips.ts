@@ -1,8 +1,7 @@
 /** Round trips at a given number in flight, and what they cost. */
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 
 /** One call and its answer. */
 export type Caller = (text: string) => Promise<unknown>;
@@ -51,28 +50,28 @@ export interface BenchServer {
 
 const ticksPerSecond = 100;
 
+/** CPU seconds that a process has used. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+export function rssBytesOf(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
 export function benchServer(child: ChildProcess): BenchServer {
-  const proc = `/proc/${child.pid}`;
+  const pid = child.pid ?? 0;
   return {
     process: child,
-    cpuSeconds() {
-      const fields = readFileSync(`${proc}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-      return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-    },
-    rssBytes: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`${proc}/status`, 'utf8'))?.[1]) * 1024,
+    cpuSeconds: () => cpuSecondsOf(pid),
+    rssBytes: () => rssBytesOf(pid),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');
       await once(child, 'exit');
     },
   };
-}
-
-export async function startEchoServer(url: string): Promise<BenchServer> {
-  const file = fileURLToPath(new URL('./peers/echo-server.ts', import.meta.url));
-  const child = fork(file, { env: { ...process.env, BENCH_URL: url } });
-  await once(child, 'message');
-  return benchServer(child);
 }
 
 export function median(values: readonly number[]): number {

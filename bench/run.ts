@@ -1,11 +1,14 @@
 /**
- * `node bench/run.ts [calls|outstanding|latency|start|copies|checkpoints|together|monitoring|gluster] [ROUNDS]`: the figures of docs/performance.md;
- * `fleet [HOSTS[,HOSTS…]]`: those of docs/scale.md. Without a name: all.
+ * `node bench/run.ts [peers|memory|outstanding|latency|start|copies|checkpoints|together|monitoring|gluster] [ROUNDS] [--write]`: the figures of
+ * docs/performance.md; `fleet [HOSTS[,HOSTS…]]`: those of docs/scale.md. Without a name: all.
  */
-const [name, rounds = '5'] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const write = words.includes('--write');
+const [name, rounds = '5'] = words.filter((word) => word !== '--write');
 
 const benches: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
-  calls: async (n) => (await import('./calls.ts')).benchCalls(n),
+  peers: async (n) => (await import('./peers.ts')).benchPeers(n, write),
+  memory: async () => (await import('./memory.ts')).benchMemory(),
   outstanding: async (n) => (await import('./outstanding.ts')).benchOutstanding(n),
   latency: async () => (await import('./latency.ts')).benchLatency(),
   copies: async (n) => (await import('./copies.ts')).benchCopies(n),
