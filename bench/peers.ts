@@ -4,7 +4,7 @@
  * round, to try it.
  */
 import { startPrivateBroker } from '../rabbitmq/private-broker.ts';
-import { Contender, type Measured, plans, type Sample, type Samples } from './contender.ts';
+import { Contender, plans, type Samples } from './contender.ts';
 import { type PeersResult, writePage } from './peers-page.ts';
 import { median } from './round-trips.ts';
 

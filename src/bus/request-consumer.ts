@@ -69,10 +69,15 @@ export class RequestConsumer {
   }
 
   /** @throws HostIdTaken when another daemon serves this host ID and goes on doing so */
-  async setUp(session: Session): Promise<void> {
-    const { hostId, prefetch, queueMaxLength, queueMaxBytes, hostIdWaitMs, log } = this.#options;
+  async declare(session: Session): Promise<void> {
+    const { hostId, queueMaxLength, queueMaxBytes, hostIdWaitMs, log } = this.#options;
     const bounds = { queueMaxLength, queueMaxBytes };
     await declareTopology(session, { hostId, ...bounds, waitMs: hostIdWaitMs, log });
+  }
+
+  /** Takes requests from now on, and sends the answers that waited for a session. */
+  async setUp(session: Session): Promise<void> {
+    const { hostId, prefetch } = this.#options;
     const channel = guard(session, await session.model.createChannel());
     await channel.prefetch(prefetch);
     this.#session = session;

@@ -149,10 +149,12 @@ export class Daemon {
       },
       {
         setUp: async (session) => {
-          await this.#consumer.setUp(session);
+          await this.#consumer.declare(session);
           await this.#publisher.setUp(session);
           this.#connectedAt = new Date();
           this.#sessions += 1;
+          // Last: whoever is answered finds a session that is whole.
+          await this.#consumer.setUp(session);
         },
         lost: () => this.#sessionLost(),
         attemptFailed: () => this.#sessionLost(),
