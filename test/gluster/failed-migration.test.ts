@@ -5,7 +5,7 @@ import { formPool, type LabHost, labRefusal } from '../lab/lab.ts';
 import { whileHung } from '../lib/gluster-faults.ts';
 import { type GlusterHosts, refusedAs, startGlusterHosts } from '../lib/gluster-hosts.ts';
 import { until } from '../lib/until.ts';
-import { makeVolume, rebalanceProcesses, slowDown } from './moving-data.ts';
+import { makeVolume, rebalanceProcesses } from './moving-data.ts';
 import { OperationWitness } from './operation-witness.ts';
 
 describe('a migration that is cut short', { skip: labRefusal() ?? false }, () => {
@@ -16,12 +16,14 @@ describe('a migration that is cut short', { skip: labRefusal() ?? false }, () =>
   let removal: { volume: string; bricks: string[] };
 
   before(async () => {
-    hosts = await startGlusterHosts(2, { HOSTBUS_GLUSTER_OPERATION_INTERVAL: '1' });
+    hosts = await startGlusterHosts(2, {
+      HOSTBUS_GLUSTER_OPERATION_INTERVAL: '1',
+      HOSTBUS_GLUSTER_OPERATION_IDLE_INTERVAL: '1',
+    });
     [h1, h2] = hosts.lab.hosts as [LabHost, LabHost];
     await formPool(hosts.lab);
-    const [, second = ''] = await makeVolume(volume, [h1, h2], { files: 80, sizeKiB: 64 });
+    const [, second = ''] = await makeVolume(volume, [h1, h2], { files: 600, sizeKiB: 1 });
     removal = { volume, bricks: [second] };
-    await slowDown(hosts.lab, [h1, h2], 600);
     witness = await OperationWitness.listen(hosts.client);
   });
   after(() => hosts?.[Symbol.asyncDispose]());

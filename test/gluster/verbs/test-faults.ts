@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { labRefusal } from '../../lab/lab.ts';
 import { whileHung } from '../../lib/gluster-faults.ts';
 import { refusedAs } from '../../lib/gluster-hosts.ts';
-import { FaultLab } from './fault-lab.ts';
+import { FaultLab, type Moment } from './fault-lab.ts';
 import {
   answers,
   atPeers,
@@ -33,6 +33,8 @@ export interface FaultTable {
 }
 
 const all = process.env.HOSTBUS_TEST_FAULTS === 'all';
+
+const isAfter = (moment: Moment) => 'when' in moment && moment.when === 'after';
 
 export function testFaults({
   hosts,
@@ -110,9 +112,8 @@ export function testFaults({
     test(`${verb} is done`, async () => {
       ends = await isDone(lab, row);
     });
-    // What is killed before its command has done nothing, whichever it is.
     const moments = change.moments.filter(
-      (moment) => !sample || !('when' in moment) || moment.when === 'after',
+      (moment) => !sample || 'systemCall' in moment || moment === change.moments.findLast(isAfter),
     );
     for (const moment of moments) {
       test(titleOf(verb, moment), () => survivesDeath(lab, row, moment, ends));
